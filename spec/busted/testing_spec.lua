@@ -1,0 +1,90 @@
+local eddy = require "eddy"
+local testing = require "eddy.testing"
+
+describe("eddy.testing.virtual_clock #plain", function()
+  it("runs a function on virtual time and returns its results", function()
+    local real = eddy.time()
+    local time, name = testing.virtual_clock(function(name)
+      eddy.sleep(3600)
+      return eddy.get_running_loop():time(), name
+    end, "argument")
+    assert.same({ 3600, "argument" }, { time, name })
+    assert.is_true(eddy.time() - real < 60)
+  end)
+
+  it("shuffles in the same way for the same seed", function()
+    local function order(seed)
+      return testing.virtual_clock({ seed = seed }, function()
+        local seen = {}
+        eddy.gather(eddy.map(function(i)
+          return eddy.create_task(function() seen[#seen + 1] = i end)
+        end, { 1, 2, 3, 4, 5, 6, 7, 8 }, { concurrency = 1 }))
+        return table.concat(seen, " ")
+      end)
+    end
+    assert.equal(order(1), order(1))
+    local orders = {}
+    for seed = 1, 20 do orders[order(seed)] = true end
+    assert.is_true(next(orders, (next(orders))) ~= nil, "20 seeds, one order")
+  end)
+
+  it("raises what the function raises", function()
+    local value = {}
+    local ok, err = pcall(testing.virtual_clock, function() error(value) end)
+    assert.is_false(ok)
+    assert.equal(value, err)
+  end)
+end)
+
+describe("eddy.testing #virtual", function()
+  it("advance lets all run that falls due", function()
+    local seen = {}
+    local tasks = {}
+    for _, delay in ipairs { 1, 2, 5, 6 } do
+      tasks[#tasks + 1] = eddy.create_task(function()
+        eddy.sleep(delay)
+        seen[#seen + 1] = delay
+      end)
+    end
+    testing.checkpoint()
+    testing.advance(5)
+    assert.same({ 1, 2, 5 }, seen)
+    assert.equal(5, eddy.get_running_loop():time())
+    eddy.gather(tasks)
+  end)
+
+  it("checkpoint lets the others make so many steps", function()
+    local steps = 0
+    local task = eddy.create_task(function()
+      while true do
+        steps = steps + 1
+        eddy.sleep(0)
+      end
+    end)
+    testing.checkpoint(3)
+    task:cancel()
+    assert.equal(3, steps)
+  end)
+
+  it("assert_no_leaks names what is left", function()
+    local task = eddy.create_task(eddy.sleep, 60):set_name("straggler")
+    local ok, err = pcall(testing.assert_no_leaks)
+    task:cancel()
+    assert.is_false(ok)
+    assert.matches("left behind: 1 .*'straggler' pending, waiting in sleep", err)
+  end)
+
+  it("assert_no_leaks minds what a function leaves, and returns its results", function()
+    local task = eddy.create_task(eddy.sleep, 60)
+    assert.equal("done", testing.assert_no_leaks(function(...) return eddy.sleep(1, ...) end, "done"))
+    assert.has_error(function()
+      testing.assert_no_leaks(eddy.create_task, eddy.sleep, 90)
+    end)
+    for _, other in ipairs(eddy.all_tasks()) do
+      if other ~= eddy.current_task() then other:cancel() end
+    end
+    assert.is_false(task:done())
+    testing.checkpoint()
+    testing.assert_no_leaks()
+  end)
+end)

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * args.c - checks of arguments and option tables whose messages name the argument or the field.
+ * Touch:  freely.
+ */
+#include "base/args.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What the value at idx is called: its __name, else its type.   [-0, +1, m] */
+static const char *push_typename(lua_State *L, int idx) {
+  if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING) return lua_tostring(L, -1);
+  if (lua_islightuserdata(L, idx)) return lua_pushliteral(L, "light userdata");
+  return lua_pushstring(L, lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx));
+}
+
+/* [-0, +0, v] */
+int eddy__arg_expected(lua_State *L, int arg, const char *expected) {
+  const char *got = push_typename(L, arg);
+  return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
+}
+
+/* [-0, +0, v] */
+lua_Number eddy__check_seconds(lua_State *L, int arg) {
+  if (lua_type(L, arg) != LUA_TNUMBER) eddy__arg_expected(L, arg, "number");
+  lua_Number seconds = lua_tonumber(L, arg);
+  luaL_argcheck(L, !isnan(seconds), arg, "NaN is not a time");
+  return seconds;
+}
+
+/* [-0, +0, v] */
+lua_Number eddy__opt_seconds(lua_State *L, int arg) {
+  return lua_isnoneornil(L, arg) ? HUGE_VAL : eddy__check_seconds(L, arg);
+}
+
+/* [-0, +0, v] */
+void eddy__check_function(lua_State *L, int arg) {
+  if (lua_isfunction(L, arg)) return;
+  if (luaL_getmetafield(L, arg, "__call") != LUA_TNIL)
+    lua_pop(L, 1);
+  else
+    eddy__arg_expected(L, arg, "function");
+}
+
+/* [-0, +0, v] */
+bool eddy__check_options(lua_State *L, int arg, const char *const names[]) {
+  if (lua_isnoneornil(L, arg)) return false;
+  if (!lua_istable(L, arg)) eddy__arg_expected(L, arg, "table");
+  luaL_checkstack(L, 4, NULL);
+  for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    size_t i = 0;
+    while (key != NULL && names[i] != NULL && strcmp(names[i], key) != 0) i++;
+    if (key == NULL || names[i] == NULL) {
+      key = luaL_tolstring(L, -2, NULL);
+      luaL_argerror(L, arg, lua_pushfstring(L, "unknown option '%s'", key));
+    }
+  }
+  return true;
+}
+
+/* Pushes the field, which is nil when there is no table.   [-0, +1, e] */
+static int get(lua_State *L, int arg, const char *name) {
+  if (lua_istable(L, arg)) return lua_getfield(L, arg, name);
+  lua_pushnil(L);
+  return LUA_TNIL;
+}
+
+/* [-0, +0, v] */
+static void wrong(lua_State *L, int arg, const char *name, const char *expected) {
+  const char *got = push_typename(L, -1);
+  const char *text = lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected, got);
+  luaL_argerror(L, arg, text);
+}
+
+/* [-0, +0, v] */
+bool eddy__option_boolean(lua_State *L, int arg, const char *name, bool otherwise) {
+  int type = get(L, arg, name);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN) wrong(L, arg, name, "boolean");
+  bool value = type == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* [-0, +0, v] */
+lua_Number eddy__option_seconds(lua_State *L, int arg, const char *name, lua_Number otherwise) {
+  int type = get(L, arg, name);
+  if (type != LUA_TNIL && type != LUA_TNUMBER) wrong(L, arg, name, "number");
+  lua_Number value = type == LUA_TNIL ? otherwise : lua_tonumber(L, -1);
+  if (isnan(value))
+    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': NaN is not a time", name));
+  lua_pop(L, 1);
+  return value;
+}
+
+/* [-0, +0, v] */
+lua_Integer eddy__option_integer(lua_State *L, int arg, const char *name, lua_Integer low,
+                                 lua_Integer high, lua_Integer otherwise) {
+  int is_integer = 1, type = get(L, arg, name);
+  lua_Integer value = otherwise;
+  if (type != LUA_TNIL) {
+    if (type != LUA_TNUMBER) wrong(L, arg, name, "integer");
+    value = lua_tointegerx(L, -1, &is_integer);
+  }
+  if (!is_integer)
+    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': an integer is expected", name));
+  if (type != LUA_TNIL && (value < low || value > high))
+    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': %I is out of range", name, value));
+  lua_pop(L, 1);
+  return value;
+}
+
+/* [-0, +0, v] */
+const char *eddy__option_string(lua_State *L, int arg, const char *name) {
+  int type = get(L, arg, name);
+  if (type != LUA_TNIL && type != LUA_TSTRING) wrong(L, arg, name, "string");
+  const char *value = lua_tostring(L, -1);
+  lua_pop(L, 1); /* the table keeps it */
+  return value;
+}
+
+/* [-0, +0, v] */
+int eddy__option_choice(lua_State *L, int arg, const char *name, const char *const values[],
+                        int otherwise) {
+  const char *value = eddy__option_string(L, arg, name);
+  if (value == NULL) return otherwise;
+  for (int i = 0; values[i] != NULL; i++)
+    if (strcmp(values[i], value) == 0) return i;
+  return luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': unknown value '%s'", name, value));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * args.h - checks of arguments and option tables whose messages name the argument or the field.
+ * Owns:   nothing.
+ * Uses:   Lua.      Used by: every function that Lua calls.
+ * Touch:  freely. All of these raise at the caller, before anything is open.
+ */
+#ifndef EDDY_BASE_ARGS_H
+#define EDDY_BASE_ARGS_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Raises "bad argument #arg to 'f' (<expected> expected, got <type>)".   [-0, +0, v] */
+int eddy__arg_expected(lua_State *L, int arg, const char *expected);
+
+/* A time in seconds: a number that is not NaN.   [-0, +0, v] */
+lua_Number eddy__check_seconds(lua_State *L, int arg);
+
+/* The same, with nil or none as HUGE_VAL.   [-0, +0, v] */
+lua_Number eddy__opt_seconds(lua_State *L, int arg);
+
+/* A function; `what` may be callable through __call as well.   [-0, +0, v] */
+void eddy__check_function(lua_State *L, int arg);
+
+/* Checks that argument arg is nil, none or a table whose keys all stand in `names` (NULL ends it); an unknown
+ * key is "unknown option 'key'". Returns whether there is a table.   [-0, +0, v] */
+bool eddy__check_options(lua_State *L, int arg, const char *const names[]);
+
+/* One field of the option table at arg (which eddy__check_options has passed); a wrong type raises "bad
+ * argument #arg to 'f' (option 'name': number expected, got string)".   [-0, +0, v] */
+bool eddy__option_boolean(lua_State *L, int arg, const char *name, bool otherwise);
+lua_Number eddy__option_seconds(lua_State *L, int arg, const char *name, lua_Number otherwise);
+lua_Integer eddy__option_integer(lua_State *L, int arg, const char *name, lua_Integer low,
+                                 lua_Integer high, lua_Integer otherwise);
+/* A string that the table keeps, or NULL.   [-0, +0, v] */
+const char *eddy__option_string(lua_State *L, int arg, const char *name);
+/* The index in `values` (NULL ends it).   [-0, +0, v] */
+int eddy__option_choice(lua_State *L, int arg, const char *name, const char *const values[],
+                        int otherwise);
+
+#endif

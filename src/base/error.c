@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * error.c - error classes; see error.h.
+ * A class is a table: __index is itself, its metatable (shared by all classes) makes it callable and looks up
+ * in the class above. The link to the class above lies under a light userdata, which no script can forge.
+ * Touch:  freely; a new class is one line in `classes`.
+ */
+#include "base/error.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/args.h"
+
+static const struct {
+  const char *name;
+  eddy__class super;
+} classes[EDDY_E_COUNT] = {
+    [EDDY_E_ERROR] = {"Error", EDDY_E_ERROR},
+    [EDDY_E_CANCELLED] = {"CancelledError", EDDY_E_ERROR},
+    [EDDY_E_TIMEOUT] = {"TimeoutError", EDDY_E_ERROR},
+    [EDDY_E_INVALID_STATE] = {"InvalidStateError", EDDY_E_ERROR},
+    [EDDY_E_RUNTIME] = {"RuntimeError", EDDY_E_ERROR},
+    [EDDY_E_QUEUE_EMPTY] = {"QueueEmpty", EDDY_E_ERROR},
+    [EDDY_E_QUEUE_FULL] = {"QueueFull", EDDY_E_ERROR},
+    [EDDY_E_QUEUE_SHUT_DOWN] = {"QueueShutDown", EDDY_E_ERROR},
+    [EDDY_E_BROKEN_BARRIER] = {"BrokenBarrierError", EDDY_E_RUNTIME},
+    [EDDY_E_INCOMPLETE_READ] = {"IncompleteReadError", EDDY_E_ERROR},
+    [EDDY_E_LIMIT_OVERRUN] = {"LimitOverrunError", EDDY_E_ERROR},
+    [EDDY_E_BROKEN_WORKER] = {"BrokenWorkerError", EDDY_E_ERROR},
+    [EDDY_E_INTERRUPTED] = {"Interrupted", EDDY_E_ERROR},
+    [EDDY_E_DEADLOCK] = {"DeadlockError", EDDY_E_ERROR},
+    [EDDY_E_OS] = {"OSError", EDDY_E_ERROR},
+    [EDDY_E_GROUP] = {"ExceptionGroup", EDDY_E_ERROR},
+};
+
+static const char class_key[EDDY_E_COUNT]; /* addresses: where the classes lie in the registry */
+static const char super_key;                   /* key in a class: the class above */
+static const char meta_key;                    /* the metatable of all classes */
+
+/* [-0, +1, -] */
+static void push_class(lua_State *L, eddy__class c) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key[c]);
+}
+
+/* Whether the value at idx has the class at `class` (absolute index) or one below it.   [-0, +0, -] */
+static bool has_class(lua_State *L, int idx, int class) {
+  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return false;
+  while (!lua_rawequal(L, -1, class)) {
+    int type = lua_rawgetp(L, -1, &super_key);
+    lua_remove(L, -2);
+    if (type == LUA_TTABLE) continue;
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pop(L, 1);
+  return true;
+}
+
+/* [-0, +0, -] */
+bool eddy__error_is(lua_State *L, int idx, eddy__class c) {
+  idx = lua_absindex(L, idx);
+  push_class(L, c);
+  bool is = has_class(L, idx, lua_gettop(L));
+  lua_pop(L, 1);
+  return is;
+}
+
+/* Whether the value at idx is one of the classes.   [-0, +0, -] */
+static bool is_class(lua_State *L, int idx) {
+  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return false;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* [-1, +1, m] */
+void eddy__error_wrap(lua_State *L, eddy__class c) {
+  lua_createtable(L, 0, 1);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "message");
+  push_class(L, c);
+  lua_setmetatable(L, -2);
+}
+
+/* [-0, +1, m] */
+void eddy__error_push(lua_State *L, eddy__class c, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  eddy__error_wrap(L, c);
+}
+
+/* [-0, +0, v] */
+int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  eddy__error_wrap(L, c);
+  return lua_error(L);
+}
+
+/* libuv's getaddrinfo codes are its own numbers; all others are the negated errno.   [-0, +0, m] */
+static void set_code(lua_State *L, int rc) {
+  char text[64];
+  uv_err_name_r(rc, text, sizeof text);
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, "code");
+  lua_pushinteger(L, -(lua_Integer)rc);
+  lua_setfield(L, -2, "errno");
+}
+
+/* "cannot open 'x': no such file or directory (ENOENT)"   [-0, +1, m] */
+void eddy__os_error_push(lua_State *L, int rc, const char *syscall, const char *field,
+                         const char *subject) {
+  char code[64], reason[160];
+  uv_err_name_r(rc, code, sizeof code);
+  uv_strerror_r(rc, reason, sizeof reason);
+  if (subject != NULL)
+    lua_pushfstring(L, "cannot %s '%s': %s (%s)", syscall, subject, reason, code);
+  else
+    lua_pushfstring(L, "cannot %s: %s (%s)", syscall, reason, code);
+  eddy__error_wrap(L, EDDY_E_OS);
+  set_code(L, rc);
+  lua_pushstring(L, syscall);
+  lua_setfield(L, -2, "syscall");
+  if (subject != NULL) {
+    lua_pushstring(L, subject);
+    lua_setfield(L, -2, field);
+  }
+}
+
+/* [-0, +0, v] */
+int eddy__raise(lua_State *L, int rc, const char *syscall) {
+  eddy__os_error_push(L, rc, syscall, NULL, NULL);
+  return lua_error(L);
+}
+
+/* [-0, +0, v] */
+int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *field,
+                      const char *subject) {
+  eddy__os_error_push(L, rc, syscall, field, subject);
+  return lua_error(L);
+}
+
+/* tostring that may run a script's __tostring.   [-1, +1, e] */
+static int text_of(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* [-0, +1, m] */
+const char *eddy__error_text(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  luaL_checkstack(L, 12, NULL);
+  if (lua_type(L, idx) == LUA_TTABLE && luaL_getmetafield(L, idx, "__tostring") == LUA_TNIL) {
+    lua_newtable(L); /* texts of the fields are gathered here: a luaL_Buffer allows no other use of the stack */
+    int list = lua_gettop(L), n = 0;
+    for (lua_pushnil(L); lua_next(L, idx) && n < 16;) {
+      int value = lua_gettop(L);
+      if (lua_type(L, value - 1) == LUA_TSTRING)
+        lua_pushfstring(L, "%s = ", lua_tostring(L, value - 1));
+      else if (lua_isinteger(L, value - 1))
+        lua_pushfstring(L, "[%I] = ", (LUAI_UACINT)lua_tointeger(L, value - 1));
+      else
+        lua_pushfstring(L, "[%s] = ", luaL_typename(L, value - 1));
+      if (lua_type(L, value) == LUA_TSTRING) {
+        lua_pushfstring(L, "\"%s\"", lua_tostring(L, value));
+      } else if (lua_isboolean(L, value)) {
+        lua_pushstring(L, lua_toboolean(L, value) ? "true" : "false");
+      } else if (lua_type(L, value) == LUA_TNUMBER) {
+        lua_pushvalue(L, value);
+        lua_tostring(L, -1);
+      } else {
+        lua_pushstring(L, luaL_typename(L, value));
+      }
+      lua_concat(L, 2);
+      lua_rawseti(L, list, ++n);
+      lua_settop(L, value - 1); /* the key, for lua_next */
+    }
+    lua_settop(L, list);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "{ ");
+    for (int i = 1; i <= n; i++) {
+      if (i > 1) luaL_addstring(&b, ", ");
+      lua_rawgeti(L, list, i);
+      luaL_addvalue(&b);
+    }
+    luaL_addstring(&b, n > 0 ? " }" : "}");
+    luaL_pushresult(&b);
+    lua_remove(L, list);
+    return lua_tostring(L, -1);
+  }
+  lua_settop(L, lua_type(L, idx) == LUA_TTABLE ? lua_gettop(L) - 1 : lua_gettop(L));
+  lua_pushcfunction(L, text_of);
+  lua_pushvalue(L, idx);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, "(an error of type %s whose __tostring failed)", luaL_typename(L, idx));
+  }
+  return lua_tostring(L, -1);
+}
+
+/* --- what Lua calls ------------------------------------------------------------------------------------ */
+
+/* [-0, +1, e]   tostring of an error: "Class: message" */
+static int l_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (lua_getfield(L, 1, "__name") != LUA_TSTRING) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "Error");
+  }
+  if (lua_getfield(L, 1, "message") == LUA_TNIL) {
+    lua_pop(L, 1);
+    return 1;
+  }
+  eddy__error_text(L, -1);
+  lua_pushfstring(L, "%s: %s", lua_tostring(L, 2), lua_tostring(L, -1));
+  return 1;
+}
+
+/* A group shows its errors too, one a line.   [-0, +1, e] */
+static int l_group_tostring(lua_State *L) {
+  l_tostring(L);
+  if (lua_getfield(L, 1, "errors") != LUA_TTABLE) return lua_pop(L, 1), 1;
+  int list = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  lua_pushfstring(L, "%s (%I %s)", lua_tostring(L, list - 1), (LUAI_UACINT)n,
+                  n == 1 ? "error" : "errors");
+  for (lua_Integer i = 1; i <= n && i <= 20; i++) {
+    lua_rawgeti(L, list, i);
+    luaL_gsub(L, eddy__error_text(L, -1), "\n", "\n  ");
+    lua_pushfstring(L, "%s\n  %I. %s", lua_tostring(L, list + 1), (LUAI_UACINT)i,
+                    lua_tostring(L, -1));
+    lua_replace(L, list + 1);
+    lua_settop(L, list + 1);
+  }
+  if (n > 20) lua_pushfstring(L, "%s\n  ...", lua_tostring(L, list + 1));
+  return 1;
+}
+
+/* Class(message): errors whose fields matter take them as a table.   [-0, +1, e] */
+static int l_class_call(lua_State *L) {
+  if (!is_class(L, 1)) return eddy__arg_expected(L, 1, "error class");
+  lua_settop(L, 3);
+  push_class(L, EDDY_E_GROUP);
+  int group = lua_gettop(L);
+  bool is_group = lua_rawequal(L, 1, group);
+  lua_pushvalue(L, 1);
+  while (!is_group && lua_rawgetp(L, -1, &super_key) == LUA_TTABLE)
+    is_group = lua_rawequal(L, -1, group);
+  if (is_group) {
+    if (lua_type(L, 2) != LUA_TSTRING) eddy__arg_expected(L, 2, "string");
+    if (!lua_istable(L, 3)) eddy__arg_expected(L, 3, "table");
+    luaL_argcheck(L, lua_rawlen(L, 3) > 0, 3, "a group needs at least one error");
+  }
+  lua_settop(L, 3);
+  bool fields = lua_getfield(L, 1, "_fields") != LUA_TNIL && lua_istable(L, 2) &&
+                !lua_getmetatable(L, 2);
+  lua_settop(L, 3);
+  lua_newtable(L);
+  if (fields) {
+    for (lua_pushnil(L); lua_next(L, 2);) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, 4);
+    }
+  } else {
+    lua_pushvalue(L, 2);
+    lua_setfield(L, 4, "message");
+  }
+  if (is_group) {
+    lua_pushvalue(L, 3);
+    lua_setfield(L, 4, "errors");
+  }
+  lua_pushvalue(L, 1);
+  lua_setmetatable(L, 4);
+  return 1;
+}
+
+/* [-0, +1, e] */
+static int l_class_tostring(lua_State *L) {
+  lua_getfield(L, 1, "__name");
+  lua_pushfstring(L, "<class %s>", luaL_checkstring(L, -1));
+  return 1;
+}
+
+/* Makes a class: name at the top, the class above (or nil) under it; leaves the class.   [-2, +1, m] */
+static void make_class(lua_State *L) {
+  int super = lua_gettop(L) - 1;
+  lua_createtable(L, 0, 6);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "__name");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  if (lua_istable(L, super)) {
+    static const char *const inherited[] = {"__tostring", "__eq", "__lt", "__le", "__concat"};
+    lua_pushvalue(L, super);
+    lua_rawsetp(L, -2, &super_key);
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+      lua_getfield(L, super, inherited[i]); /* Lua looks these up raw, so each class has its own */
+      lua_setfield(L, -2, inherited[i]);
+    }
+  }
+  lua_remove(L, super);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+  lua_setmetatable(L, -2);
+}
+
+/* class:extend(name)   [-0, +1, v] */
+static int l_extend(lua_State *L) {
+  if (!is_class(L, 1)) return eddy__arg_expected(L, 1, "error class");
+  if (lua_type(L, 2) != LUA_TSTRING) eddy__arg_expected(L, 2, "string");
+  lua_settop(L, 2);
+  make_class(L);
+  return 1;
+}
+
+/* A lookup in a class that it lacks itself goes to the class above.   [-0, +1, -] */
+static int l_class_index(lua_State *L) {
+  lua_settop(L, 2);
+  while (lua_istable(L, 1)) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, 1) != LUA_TNIL) return 1;
+    lua_pop(L, 1);
+    lua_rawgetp(L, 1, &super_key);
+    lua_replace(L, 1);
+  }
+  return 0;
+}
+
+/* err:is(class)   [-0, +1, v] */
+static int l_is(lua_State *L) {
+  if (!is_class(L, 2)) return eddy__arg_expected(L, 2, "error class");
+  lua_pushboolean(L, has_class(L, 1, 2));
+  return 1;
+}
+
+/* eddy.is_error(v [, class])   [-0, +1, v] */
+static int l_is_error(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (lua_isnoneornil(L, 2)) {
+    lua_settop(L, 1);
+    push_class(L, EDDY_E_ERROR);
+  } else if (!is_class(L, 2)) {
+    return eddy__arg_expected(L, 2, "error class");
+  }
+  lua_pushboolean(L, has_class(L, 1, 2));
+  return 1;
+}
+
+/* Whether the error at idx answers to the class or predicate at 2.   [-0, +0, e] */
+static bool matches(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (is_class(L, 2)) return has_class(L, idx, 2);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, idx);
+  lua_call(L, 1, 1);
+  bool yes = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+
+/* Pops a list and pushes a group like the one at `like`, or nil if the list is empty.   [-1, +1, m] */
+static void push_half(lua_State *L, int like) {
+  if (lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    return;
+  }
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, like);) { /* its other fields, message among them, go with both halves */
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "errors");
+  lua_getmetatable(L, like);
+  lua_setmetatable(L, -2);
+}
+
+/* Pushes the matching half and the rest of the error at idx; the predicate is at 2.   [-0, +2, e] */
+static void split(lua_State *L, int idx) {
+  luaL_checkstack(L, 10, "ExceptionGroup too deep");
+  bool group = eddy__error_is(L, idx, EDDY_E_GROUP);
+  if (matches(L, idx)) {
+    lua_pushvalue(L, idx);
+    lua_pushnil(L);
+    return;
+  }
+  if (!group) {
+    lua_pushnil(L);
+    lua_pushvalue(L, idx);
+    return;
+  }
+  lua_newtable(L);
+  lua_newtable(L);
+  int yes = lua_gettop(L) - 1, no = yes + 1;
+  lua_getfield(L, idx, "errors");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, no + 1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, no + 1, i);
+    split(L, no + 2);
+    for (int half = no; half >= yes; half--) {
+      if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+      else
+        lua_rawseti(L, half, (lua_Integer)lua_rawlen(L, half) + 1);
+    }
+    lua_settop(L, no + 1);
+  }
+  lua_settop(L, no);
+  push_half(L, idx);
+  lua_insert(L, yes);
+  push_half(L, idx);
+  lua_insert(L, yes + 1);
+  lua_insert(L, yes);
+}
+
+/* [-0, +0, v] */
+static void check_split(lua_State *L) {
+  if (!eddy__error_is(L, 1, EDDY_E_GROUP)) eddy__arg_expected(L, 1, "ExceptionGroup");
+  if (!is_class(L, 2) && !lua_isfunction(L, 2))
+    eddy__arg_expected(L, 2, "error class or function");
+  lua_settop(L, 2);
+}
+
+/* group:split(class_or_predicate) -> matching, rest   [-0, +2, e] */
+static int l_split(lua_State *L) {
+  check_split(L);
+  split(L, 1);
+  return 2;
+}
+
+/* group:subgroup(class_or_predicate) -> matching   [-0, +1, e] */
+static int l_subgroup(lua_State *L) {
+  check_split(L);
+  split(L, 1);
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* [-1, +1, m] */
+void eddy__group_push(lua_State *L, const char *message) {
+  lua_createtable(L, 0, 2);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "errors");
+  lua_pushstring(L, message);
+  lua_setfield(L, -2, "message");
+  push_class(L, EDDY_E_GROUP);
+  lua_setmetatable(L, -2);
+}
+
+/* [-0, +0, m] */
+static void make_classes(lua_State *L) {
+  static const luaL_Reg class_meta[] = {{"__call", l_class_call},
+                                        {"__tostring", l_class_tostring},
+                                        {"__index", l_class_index},
+                                        {NULL, NULL}};
+  luaL_newlib(L, class_meta);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
+  for (int c = 0; c < EDDY_E_COUNT; c++) {
+    if (c == EDDY_E_ERROR)
+      lua_pushnil(L);
+    else
+      push_class(L, classes[c].super);
+    lua_pushstring(L, classes[c].name);
+    make_class(L);
+    if (c == EDDY_E_ERROR) {
+      static const luaL_Reg methods[] = {
+          {"is", l_is}, {"extend", l_extend}, {"__tostring", l_tostring}, {NULL, NULL}};
+      luaL_setfuncs(L, methods, 0);
+    } else if (c == EDDY_E_GROUP) {
+      static const luaL_Reg methods[] = {{"split", l_split},
+                                         {"subgroup", l_subgroup},
+                                         {"__tostring", l_group_tostring},
+                                         {NULL, NULL}};
+      luaL_setfuncs(L, methods, 0);
+    } else if (c == EDDY_E_OS || c == EDDY_E_INCOMPLETE_READ || c == EDDY_E_LIMIT_OVERRUN) {
+      lua_pushboolean(L, 1);
+      lua_setfield(L, -2, "_fields"); /* made from a table of fields */
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key[c]);
+  }
+}
+
+/* [-0, +0, m] */
+void eddy__error_open(lua_State *L) {
+  push_class(L, EDDY_E_COUNT - 1);
+  bool made = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  if (!made) make_classes(L);
+  for (int c = 0; c < EDDY_E_COUNT; c++) {
+    push_class(L, c);
+    lua_setfield(L, -2, classes[c].name);
+  }
+  lua_pushcfunction(L, l_is_error);
+  lua_setfield(L, -2, "is_error");
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * error.h - error classes; libuv code in, OSError out; the only maker of eddy's errors.
+ * Owns:   the classes: Lua tables, one set per state, in the registry under the addresses of statics.
+ * Uses:   Lua, libuv's names of codes.      Used by: every room.
+ * Touch:  freely. An error is a table whose metatable is its class, so it can carry any field.
+ */
+#ifndef EDDY_BASE_ERROR_H
+#define EDDY_BASE_ERROR_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+typedef enum eddy__class {
+  EDDY_E_ERROR,
+  EDDY_E_CANCELLED,
+  EDDY_E_TIMEOUT,
+  EDDY_E_INVALID_STATE,
+  EDDY_E_RUNTIME,
+  EDDY_E_QUEUE_EMPTY,
+  EDDY_E_QUEUE_FULL,
+  EDDY_E_QUEUE_SHUT_DOWN,
+  EDDY_E_BROKEN_BARRIER,
+  EDDY_E_INCOMPLETE_READ,
+  EDDY_E_LIMIT_OVERRUN,
+  EDDY_E_BROKEN_WORKER,
+  EDDY_E_INTERRUPTED,
+  EDDY_E_DEADLOCK,
+  EDDY_E_OS,
+  EDDY_E_GROUP,
+  EDDY_E_COUNT
+} eddy__class;
+
+/* Makes the classes unless this state has them, and sets them, is_error too, as fields of the table at the
+ * top.   [-0, +0, m] */
+void eddy__error_open(lua_State *L);
+
+/* Pushes a new error with a message.   [-0, +1, m] */
+void eddy__error_push(lua_State *L, eddy__class c, const char *format, ...);
+
+/* Raises it.   [-0, +0, v] */
+int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...);
+
+/* Pops a message (any value, nil for none) and pushes an error that carries it.   [-1, +1, m] */
+void eddy__error_wrap(lua_State *L, eddy__class c);
+
+/* Whether the value at idx is an error of that class or of one below it.   [-0, +0, -] */
+bool eddy__error_is(lua_State *L, int idx, eddy__class c);
+
+/* Pushes or raises the OSError for a libuv code: `syscall` names the operation ("open"), `subject` what it was
+ * done to (a path or an address) or is NULL; `field` is where the subject stands ("path" or "address").
+ *   [-0, +1, m] and [-0, +0, v] */
+void eddy__os_error_push(lua_State *L, int rc, const char *syscall, const char *field,
+                         const char *subject);
+int eddy__raise(lua_State *L, int rc, const char *syscall);
+int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *field,
+                      const char *subject);
+
+/* Pops a list of errors and pushes the ExceptionGroup of them.   [-1, +1, m] */
+void eddy__group_push(lua_State *L, const char *message);
+
+/* Pushes text for any value, as a message shows it: a string as it is, an error by its tostring, a plain table
+ * with its fields. Never raises but for memory.   [-0, +1, m] */
+const char *eddy__error_text(lua_State *L, int idx);
+
+#endif

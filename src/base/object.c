@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * object.c - userdata with a type that cannot be forged; see object.h.
+ * Touch:  freely. Metatables are shared by every copy of the module in one state.
+ */
+#include "base/object.h"
+
+#include <string.h>
+
+#include "base/args.h"
+
+/* [-0, +1, -] */
+void eddy__object_meta(lua_State *L, const eddy__type *type) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+}
+
+/* Sets the functions of `list` in the table at the top, with the value at `up` as upvalue.  [-0, +0, m] */
+static void set_functions(lua_State *L, const luaL_Reg *list, int up) {
+  for (; list != NULL && list->name != NULL; list++) {
+    if (up != 0) lua_pushvalue(L, up);
+    lua_pushcclosure(L, list->func, up != 0);
+    lua_setfield(L, -2, list->name);
+  }
+}
+
+/* [-0, +1, m] */
+void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *base,
+                       const luaL_Reg *methods, const luaL_Reg *meta, int up) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, type) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushstring(L, type->name);
+  lua_setfield(L, -2, "__name");
+  lua_pushliteral(L, "eddy");
+  lua_setfield(L, -2, "__metatable"); /* a script has no business with the metatable */
+  set_functions(L, meta, up);
+  lua_newtable(L);
+  if (base != NULL) {
+    eddy__object_meta(L, base);
+    lua_getfield(L, -1, "__index");
+    for (lua_pushnil(L); lua_next(L, -2);) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, -6); /* methods[name] = function of the base */
+    }
+    lua_pop(L, 2);
+  }
+  set_functions(L, methods, up);
+  lua_setfield(L, -2, "__index");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+}
+
+/* [-0, +1, m] */
+void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv) {
+  void *object = lua_newuserdatauv(L, size, nuv);
+  memset(object, 0, size);
+  eddy__object_meta(L, type);
+  lua_setmetatable(L, -2);
+  return object;
+}
+
+/* [-0, +0, -] */
+void *eddy__object_test(lua_State *L, int idx, const eddy__type *type) {
+  void *object = lua_touserdata(L, idx);
+  if (object == NULL || lua_islightuserdata(L, idx) || !lua_getmetatable(L, idx)) return NULL;
+  eddy__object_meta(L, type);
+  if (!lua_rawequal(L, -1, -2)) object = NULL;
+  lua_pop(L, 2);
+  return object;
+}
+
+/* [-0, +0, v] */
+void *eddy__object_check(lua_State *L, int arg, const eddy__type *type) {
+  void *object = eddy__object_test(L, arg, type);
+  if (object == NULL) eddy__arg_expected(L, arg, type->name);
+  return object;
+}

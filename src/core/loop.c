@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.c - one turn: the ready queue, then timers, then libuv; see loop.h.
+ * Owns:   eddy__loop from open to close.
+ * Uses:   base/, clock.h, timer.h, task.h.      Used by: loop_object.c, runner.c, teardown.c, embed.c.
+ * Touch:  turn(), block() and glance() with care.
+ *
+ * A turn runs what was ready when it began, and nothing that it makes ready itself, so a task in a sleep(0) loop
+ * starves nobody. Before it, timers that are due and whatever libuv has to tell are added to the queue. Reading the
+ * clock costs half of a task switch and polling four, so while there is work both happen only now and then: the
+ * clock after CLOCK_STEPS tasks, libuv after POLL_STEPS tasks or POLL_NS, whichever comes first.
+ */
+#include "core/loop.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "core/callback.h"
+#include "core/task.h"
+
+enum { CLOCK_STEPS = 64, POLL_STEPS = 256, POLL_NS = 50000 };
+static const uint64_t COLLECT_NS = 1000000000; /* at most one collection a second for errors nobody looked at */
+
+const eddy__type eddy__type_loop = {"Loop"};
+
+/* --- open and close ------------------------------------------------------------------------------------ */
+
+static void on_wake(uv_timer_t *timer) { (void)timer; } /* its work is done: uv_run has returned */
+
+static void on_async(uv_async_t *async) { (void)async; }
+
+static void on_internal_closed(uv_handle_t *handle) {
+  ((eddy__loop *)handle->data)->internal_open--;
+}
+
+/* Opens libuv's side. Returns 0, or a libuv code with nothing left open. */
+static int open_uv(eddy__loop *loop, uv_loop_t *host) {
+  int rc = 0;
+  loop->uv = host != NULL ? host : &loop->own;
+  if (host == NULL) rc = uv_loop_init(&loop->own);
+  if (rc < 0) return rc;
+  rc = uv_async_init(loop->uv, &loop->async, on_async);
+  if (rc < 0) {
+    if (host == NULL) uv_loop_close(&loop->own);
+    return rc;
+  }
+  loop->async.data = loop;
+  uv_unref((uv_handle_t *)&loop->async);
+  uv_timer_init(loop->uv, &loop->wake);
+  loop->wake.data = loop;
+  loop->internal_open = 2;
+  return 0;
+}
+
+/* A record for a new loop: one of a closed loop's, or a new one. Its generation is nobody's.   [-0, +0, m] */
+static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
+  eddy__loop *loop;
+  uint32_t generation = 1;
+  if (eddy__list_empty(&rt->spare_loops)) {
+    loop = malloc(sizeof *loop);
+    if (loop == NULL) luaL_error(L, "not enough memory");
+  } else {
+    loop = eddy__container_of(rt->spare_loops.next, eddy__loop, link);
+    generation = loop->generation + 1;
+    eddy__list_remove(&loop->link);
+  }
+  memset(loop, 0, sizeof *loop);
+  loop->generation = generation;
+  loop->rt = rt;
+  eddy__list_push(&rt->spare_loops, &loop->link); /* until it is open, it is spare */
+  eddy__list_init(&loop->tasks);
+  eddy__list_init(&loop->handles);
+  loop->last_ready = &loop->first_ready;
+  return loop;
+}
+
+/* [-0, +1, v] */
+eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_options *o) {
+  eddy__loop_object *object = eddy__object_new(L, &eddy__type_loop, sizeof *object, 0);
+  eddy__loop *loop = new_record(L, rt);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, loop); /* what the loop keeps */
+  eddy__loop_remember(L, loop);
+  int rc = open_uv(loop, o->uv);
+  if (rc < 0) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, loop);
+    eddy__raise(L, rc, "open a loop");
+  }
+  loop->is_open = true;
+  loop->is_debug = o->is_debug;
+  loop->clock.is_virtual = o->is_virtual;
+  loop->seed = o->seed;
+  loop->shutdown_timeout = o->shutdown_timeout;
+  loop->slow_callback = o->slow_callback;
+  eddy__clock_now(&loop->clock);
+  eddy__list_remove(&loop->link);
+  eddy__list_push(&rt->loops, &loop->link);
+  object->loop = loop;
+  object->generation = loop->generation;
+  return loop;
+}
+
+/* Tasks that a second Ctrl-C has left in the middle of a wait never run again; their coroutines stay where they are,
+ * as futures may still be linked to their frames. */
+static void abandon_tasks(eddy__loop *loop) {
+  while (!eddy__list_empty(&loop->tasks)) {
+    eddy__task *task = eddy__container_of(loop->tasks.next, eddy__task, live);
+    eddy__list_remove(&task->live);
+    task->phase = EDDY_T_ENDED;
+    task->wait = NULL;
+    task->future.retrieved = true;
+    if (eddy__future_pending(&task->future))
+      eddy__future_settle(&task->future, EDDY_F_CANCELLED);
+  }
+  loop->ntasks = 0;
+}
+
+void eddy__loop_close(eddy__loop *loop) {
+  if (!loop->is_open || loop->is_closing) return;
+  eddy__runtime *rt = loop->rt;
+  loop->is_closing = true;
+  for (eddy__list *h = loop->handles.next, *next; h != &loop->handles; h = next) {
+    next = h->next;
+    eddy__keeper *keeper = eddy__container_of(h, eddy__keeper, link);
+    keeper->close(keeper);
+  }
+  uv_close((uv_handle_t *)&loop->wake, on_internal_closed);
+  uv_close((uv_handle_t *)&loop->async, on_internal_closed);
+  while (loop->internal_open > 0 || !eddy__list_empty(&loop->handles) || loop->requests > 0)
+    uv_run(loop->uv, UV_RUN_ONCE);
+  if (loop->uv == &loop->own) {
+    while (uv_loop_close(&loop->own) == UV_EBUSY) uv_run(&loop->own, UV_RUN_DEFAULT);
+  }
+  abandon_tasks(loop);
+  eddy__callbacks_forget(rt->main, loop);
+  loop->first_ready = NULL;
+  loop->last_ready = &loop->first_ready;
+  loop->ready = 0;
+  eddy__timers_free(&loop->timers);
+  free(loop->free_anchors);
+  loop->free_anchors = NULL;
+  loop->nfree_anchors = loop->nanchors = loop->cap_anchors = 0;
+  loop->is_open = false;
+  eddy__list_remove(&loop->link);
+  eddy__list_push(&rt->spare_loops, &loop->link);
+}
+
+/* --- a turn --------------------------------------------------------------------------------------------- */
+
+/* Lets libuv tell what has happened, without waiting. */
+static void poll(eddy__loop *loop) {
+  uv_run(loop->uv, UV_RUN_NOWAIT);
+  loop->until_poll = POLL_STEPS;
+  loop->last_poll = loop->clock.is_virtual ? 0 : eddy__clock_now(&loop->clock);
+}
+
+/* There is work; still, time goes on and the world outside may have something. */
+static void glance(eddy__loop *loop) {
+  loop->until_clock = CLOCK_STEPS;
+  uint64_t now = eddy__clock_now(&loop->clock);
+  if (loop->until_poll <= 0 || (!loop->clock.is_virtual && now - loop->last_poll >= POLL_NS))
+    poll(loop);
+}
+
+/* Nothing is ready: has somebody lost an error? Then now is the time to find out.   [-0, +0, -] */
+static void collect(eddy__loop *loop) {
+  eddy__runtime *rt = loop->rt;
+  uint64_t now = uv_hrtime();
+  if (!rt->collect || now - rt->collected < COLLECT_NS) return;
+  rt->collect = false;
+  rt->collected = now;
+  lua_gc(rt->L, LUA_GCCOLLECT);
+}
+
+/* Waits in libuv until something happens or `deadline` is there. */
+static void wait_until(eddy__loop *loop, uint64_t deadline) {
+  if (deadline != EDDY_NEVER) {
+    uint64_t now = eddy__clock_now(&loop->clock);
+    uv_update_time(loop->uv);
+    uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(deadline > now ? deadline - now : 0), 0);
+  }
+  uv_run(loop->uv, UV_RUN_ONCE);
+  uv_timer_stop(&loop->wake);
+  loop->until_poll = POLL_STEPS;
+  loop->last_poll = eddy__clock_now(&loop->clock);
+}
+
+/* Real time, nothing ready. Returns 0 or EDDY_STALLED. */
+static int block(eddy__loop *loop) {
+  uint64_t next = eddy__timers_next(&loop->timers);
+  if (next != EDDY_NEVER && next <= eddy__clock_now(&loop->clock)) {
+    poll(loop);
+    return 0;
+  }
+  collect(loop);
+  if (loop->ready > 0) return 0;
+  if (next != EDDY_NEVER || uv_loop_alive(loop->uv)) {
+    wait_until(loop, next);
+    return 0;
+  }
+  if (loop->until != NULL || loop->is_ending) return EDDY_STALLED;
+  uv_ref((uv_handle_t *)&loop->async); /* run_forever: another thread or a signal may still have work */
+  wait_until(loop, next);
+  uv_unref((uv_handle_t *)&loop->async);
+  return 0;
+}
+
+/* Virtual time, nothing ready: what is sure to end is waited for, sockets are asked, then time jumps. */
+static int jump(eddy__loop *loop) {
+  uint64_t next = eddy__timers_next(&loop->timers);
+  if (next <= loop->clock.now) return 0;
+  collect(loop);
+  if (loop->ready > 0) return 0;
+  if (loop->requests > 0) {
+    uv_run(loop->uv, UV_RUN_ONCE);
+    return 0;
+  }
+  for (int i = 0; i < 2; i++) { /* the second finds what the first has set in motion on this host */
+    uv_run(loop->uv, UV_RUN_NOWAIT);
+    if (loop->ready > 0) return 0;
+  }
+  if (next != EDDY_NEVER) {
+    loop->clock.now = next;
+    return 0;
+  }
+  return block(loop);
+}
+
+static uint64_t next_random(eddy__loop *loop) { /* xorshift64* (Vigna, 2016) */
+  uint64_t x = loop->seed;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  loop->seed = x;
+  return x * 2685821657736338717u;
+}
+
+/* Shuffles the tasks among the first n in the queue; callbacks keep their places. */
+static void shuffle(eddy__loop *loop, size_t n) {
+  eddy__ready **at = malloc(n * sizeof *at);
+  if (at == NULL) return; /* an order is still an order */
+  size_t tasks = 0, i = 0;
+  eddy__ready *rest = loop->first_ready;
+  for (; i < n; i++, rest = rest->next) at[i] = rest;
+  eddy__ready **task = malloc(n * sizeof *task);
+  if (task != NULL) {
+    for (i = 0; i < n; i++)
+      if (eddy__task_is(at[i])) task[tasks++] = at[i];
+    for (i = tasks; i > 1; i--) {
+      size_t other = (size_t)(next_random(loop) % i);
+      eddy__ready *t = task[i - 1];
+      task[i - 1] = task[other];
+      task[other] = t;
+    }
+    for (i = 0, tasks = 0; i < n; i++)
+      if (eddy__task_is(at[i])) at[i] = task[tasks++];
+    for (i = 0; i + 1 < n; i++) at[i]->next = at[i + 1];
+    at[n - 1]->next = rest;
+    loop->first_ready = at[0];
+    if (rest == NULL) loop->last_ready = &at[n - 1]->next;
+    free(task);
+  }
+  free(at);
+}
+
+/* Runs the first n of the queue. */
+static void run_ready(eddy__loop *loop, size_t n) {
+  if (loop->seed != 0 && n > 1) shuffle(loop, n);
+  loop->until_clock -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
+  loop->until_poll -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
+  while (n-- > 0) {
+    eddy__ready *r = loop->first_ready;
+    loop->first_ready = r->next;
+    if (r->next == NULL) loop->last_ready = &loop->first_ready;
+    loop->ready--;
+    r->run(r);
+  }
+}
+
+/* Returns 0 or EDDY_STALLED. */
+static int turn(eddy__loop *loop) {
+  loop->turns++;
+  if (loop->ready == 0) {
+    int rc = loop->clock.is_virtual ? jump(loop) : block(loop);
+    if (rc != 0) return rc;
+  } else if (loop->until_clock <= 0) {
+    glance(loop);
+  }
+  eddy__timers_fire(&loop->timers, loop->clock.now);
+  run_ready(loop, loop->ready);
+  return 0;
+}
+
+bool eddy__loop_replaceable(const eddy__loop *loop) {
+  return loop->is_lazy && loop->turns <= 1 && loop->created <= 1 && loop->ready == 0 &&
+         loop->timers.n == 0;
+}
+
+/* --- who turns it ----------------------------------------------------------------------------------------- */
+
+typedef struct saved {
+  eddy__loop *loop;
+  eddy__task *current;
+  lua_State *L;
+} saved;
+
+static saved enter(lua_State *L, eddy__loop *loop) {
+  eddy__runtime *rt = loop->rt;
+  saved s = {rt->loop, rt->current, rt->L};
+  rt->loop = loop;
+  rt->current = NULL;
+  rt->L = L;
+  loop->is_running = true;
+  return s;
+}
+
+static void leave(eddy__loop *loop, saved s) {
+  eddy__runtime *rt = loop->rt;
+  rt->loop = s.loop;
+  rt->current = s.current;
+  rt->L = s.L;
+  loop->is_running = false;
+}
+
+int eddy__loop_run(lua_State *L, eddy__loop *loop, eddy__future *until) {
+  saved s = enter(L, loop);
+  int rc = 0;
+  loop->until = until;
+  while (rc == 0 && !loop->stop && (until == NULL || eddy__future_pending(until))) {
+    rc = turn(loop);
+    if (rc == 0 && loop->on_turn != NULL) rc = loop->on_turn(loop);
+  }
+  loop->stop = false;
+  loop->until = NULL;
+  leave(loop, s);
+  return rc;
+}
+
+bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
+  saved s = enter(L, loop);
+  uint64_t start = uv_hrtime();
+  poll(loop);
+  do {
+    if (loop->ready == 0) {
+      uint64_t next = eddy__timers_next(&loop->timers);
+      if (loop->clock.is_virtual && next != EDDY_NEVER && loop->requests == 0)
+        loop->clock.now = next > loop->clock.now ? next : loop->clock.now;
+      if (next > eddy__clock_now(&loop->clock)) break;
+    } else if (loop->until_clock <= 0) {
+      glance(loop);
+    }
+    loop->turns++;
+    eddy__timers_fire(&loop->timers, loop->clock.now);
+    run_ready(loop, loop->ready);
+  } while (uv_hrtime() - start < budget);
+  bool more = loop->ready > 0;
+  leave(loop, s);
+  return more;
+}
+
+int eddy__loop_timeout(const eddy__loop *loop) {
+  if (loop->ready > 0) return 0;
+  int ms = uv_backend_timeout(loop->uv);
+  uint64_t next = eddy__timers_next(&loop->timers);
+  if (next == EDDY_NEVER) return uv_loop_alive(loop->uv) ? ms : -1;
+  if (loop->clock.is_virtual) return 0;
+  uint64_t now = uv_hrtime();
+  uint64_t left = eddy__clock_to_ms(next > now ? next - now : 0);
+  return uv_loop_alive(loop->uv) && ms >= 0 && (uint64_t)ms < left ? ms : (int)left;
+}
+
+/* --- Lua values that the loop keeps ------------------------------------------------------------------------- */
+
+/* [-0, +1, -] */
+void eddy__loop_push_table(lua_State *L, eddy__loop *loop) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, loop);
+}
+
+/* [-0, +0, m] */
+uint32_t eddy__loop_reserve(lua_State *L, eddy__loop *loop) {
+  if (loop->nfree_anchors == 0) {
+    uint32_t n = loop->nanchors + 1;
+    if (n > loop->cap_anchors) { /* room to give every number back: dropping never needs memory */
+      uint32_t cap = loop->cap_anchors == 0 ? 16 : loop->cap_anchors * 2;
+      uint32_t *list = realloc(loop->free_anchors, cap * sizeof *list);
+      if (list == NULL) luaL_error(L, "not enough memory");
+      loop->free_anchors = list;
+      loop->cap_anchors = cap;
+    }
+    eddy__loop_push_table(L, loop);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, n);
+    lua_pop(L, 1);
+    loop->nanchors = n;
+    return n;
+  }
+  return loop->free_anchors[--loop->nfree_anchors];
+}
+
+/* [-1, +0, -] */
+void eddy__loop_keep(lua_State *L, eddy__loop *loop, uint32_t anchor) {
+  eddy__loop_push_table(L, loop);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, anchor);
+  lua_pop(L, 1);
+}
+
+/* [-1, +0, m] */
+uint32_t eddy__loop_anchor(lua_State *L, eddy__loop *loop) {
+  uint32_t anchor = eddy__loop_reserve(L, loop);
+  eddy__loop_keep(L, loop, anchor);
+  return anchor;
+}
+
+/* [-0, +1, -] */
+void eddy__loop_anchored(lua_State *L, eddy__loop *loop, uint32_t anchor) {
+  eddy__loop_push_table(L, loop);
+  lua_rawgeti(L, -1, anchor);
+  lua_remove(L, -2);
+}
+
+/* [-0, +0, -] */
+void eddy__loop_drop(eddy__loop *loop, uint32_t anchor) {
+  lua_State *L = eddy__runtime_thread(loop->rt);
+  eddy__loop_push_table(L, loop);
+  lua_pushboolean(L, 0); /* not nil: the place in the array stays, filling it again needs no memory */
+  lua_rawseti(L, -2, anchor);
+  lua_pop(L, 1);
+  loop->free_anchors[loop->nfree_anchors++] = anchor;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runner.c - run and Runner: a loop, a main task, and an orderly end; see runner.h.
+ * Touch:  freely.
+ */
+#include "core/runner.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "core/cancel.h"
+#include "core/interrupt.h"
+#include "core/report.h"
+#include "core/task.h"
+#include "core/teardown.h"
+#include "core/wait.h"
+
+static const eddy__type type_runner = {"Runner"};
+
+/* --- driving a loop with SIGINT and deadlocks ------------------------------------------------------------------ */
+
+/* After each turn. The first SIGINT cancels what is run for, the second leaves. */
+static int on_turn(eddy__loop *loop) {
+  eddy__interrupt *i = loop->interrupt;
+  if (i->raised) return EDDY_INTERRUPT;
+  int news = eddy__interrupt_news(i);
+  if (news == 0) return 0;
+  if (i->count >= 2 || loop->until == NULL || loop->is_ending) return EDDY_INTERRUPT;
+  eddy__cancel(loop->rt->L, loop->until, 0, 0);
+  loop->interrupted = true;
+  return 0;
+}
+
+/* Makes the error for a code: the argument is the loop.   [-1, +1, m] */
+static int make_error(lua_State *L) {
+  eddy__loop *loop = lua_touserdata(L, 1);
+  if (loop->outcome == EDDY_INTERRUPT) {
+    lua_pushnil(L);
+    eddy__error_wrap(L, EDDY_E_INTERRUPTED);
+    return 1;
+  }
+  luaL_Buffer b;
+  lua_newtable(L);
+  lua_Integer n = 0;
+  for (eddy__list *l = loop->tasks.next; l != &loop->tasks; l = l->next) {
+    eddy__task_push(L, eddy__container_of(l, eddy__task, live));
+    luaL_tolstring(L, -1, NULL);
+    lua_rawseti(L, 2, ++n);
+    lua_settop(L, 2);
+  }
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "every task waits and nothing can ever wake one:");
+  for (lua_Integer i = 1; i <= n && i <= 100; i++) {
+    luaL_addstring(&b, "\n  ");
+    lua_rawgeti(L, 2, i);
+    luaL_addvalue(&b);
+  }
+  if (n > 100) luaL_addstring(&b, "\n  ...");
+  luaL_pushresult(&b);
+  eddy__error_wrap(L, EDDY_E_DEADLOCK);
+  return 1;
+}
+
+/* [-0, +(0|1), -] */
+int eddy__runner_drive(lua_State *L, eddy__loop *loop, int idx, bool sigint) {
+  eddy__future *f = idx != 0 ? lua_touserdata(L, idx) : NULL;
+  eddy__interrupt mine, *outer = loop->interrupt;
+  if (sigint && outer == NULL) {
+    eddy__interrupt_open(&mine, loop);
+    loop->interrupt = &mine;
+    loop->on_turn = on_turn;
+  }
+  loop->interrupted = false;
+  int rc = eddy__loop_run(L, loop, f);
+  if (rc == 0 && f != NULL && loop->interrupted && f->state == EDDY_F_CANCELLED)
+    rc = EDDY_INTERRUPT; /* it has ended as SIGINT wanted it to */
+  if (sigint && outer == NULL) {
+    eddy__interrupt_close(&mine);
+    loop->interrupt = NULL;
+    loop->on_turn = NULL;
+  }
+  if (rc == 0) return 0;
+  loop->interrupted = false;
+  loop->outcome = rc;
+  lua_pushcfunction(L, make_error);
+  lua_pushlightuserdata(L, loop);
+  lua_pcall(L, 1, 1, 0); /* or an error that says that there is no memory for it: an error all the same */
+  return rc;
+}
+
+/* --- options ------------------------------------------------------------------------------------------------------ */
+
+static const char *const loop_options[] = {"debug", "shutdown_timeout", "loop_factory", "clock", "seed",
+                                           "exception_handler", "slow_callback_duration", "name", NULL};
+
+/* The options of the table at arg (or none).   [-0, +0, v] */
+static eddy__loop_options check_options(lua_State *L, int arg) {
+  static const char *const clocks[] = {"real", "virtual", NULL};
+  const char *env = getenv("EDDY_DEBUG");
+  eddy__loop_options o = {.slow_callback = 0.1};
+  eddy__check_options(L, arg, loop_options);
+  o.is_debug = eddy__option_boolean(L, arg, "debug", env != NULL && strcmp(env, "1") == 0);
+  o.is_virtual = eddy__option_choice(L, arg, "clock", clocks, 0) == 1;
+  o.seed = (uint64_t)eddy__option_integer(L, arg, "seed", LUA_MININTEGER, LUA_MAXINTEGER, 0);
+  o.shutdown_timeout = eddy__option_seconds(L, arg, "shutdown_timeout", 0);
+  o.slow_callback = eddy__option_seconds(L, arg, "slow_callback_duration", o.slow_callback);
+  return o;
+}
+
+/* Whether option `name` of the table at arg, a function, is there; pushes it then.   [-0, +(0|1), v] */
+static bool option_function(lua_State *L, int arg, const char *name) {
+  if (!lua_istable(L, arg)) return false;
+  if (lua_getfield(L, arg, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return false;
+  }
+  if (!lua_isfunction(L, -1))
+    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': function expected, got %s", name,
+                                          luaL_typename(L, -1)));
+  return true;
+}
+
+/* Opens the loop that the options at arg (absolute) ask for, and pushes its object.   [-0, +1, v] */
+static eddy__loop *open_loop(lua_State *L, eddy__runtime *rt, int arg) {
+  eddy__loop_options o = check_options(L, arg);
+  eddy__loop *loop;
+  if (option_function(L, arg, "loop_factory")) {
+    lua_call(L, 0, 1);
+    loop = eddy__loop_check(L, lua_gettop(L));
+  } else {
+    if (option_function(L, arg, "exception_handler")) lua_pop(L, 1);
+    loop = eddy__loop_open(L, rt, &o);
+  }
+  if (option_function(L, arg, "exception_handler")) {
+    eddy__loop_push_table(L, loop);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "handler");
+    lua_pop(L, 1);
+  }
+  return loop;
+}
+
+/* Raises when a loop runs already in this state, unless it is one that gives way.   [-0, +0, v] */
+static void check_no_loop(lua_State *L, eddy__runtime *rt, const char *name) {
+  if (rt->loop != NULL && !eddy__loop_replaceable(rt->loop))
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s' cannot be called from a running loop", name);
+}
+
+/* eddy.new_event_loop(opts) -> Loop   [-0, +1, v] */
+static int l_new_event_loop(lua_State *L) {
+  lua_settop(L, 1);
+  open_loop(L, eddy__runtime_of(L), 1);
+  return 1;
+}
+
+/* --- running main -------------------------------------------------------------------------------------------------- */
+
+/* Whether an error raised now would reach the host, and not a pcall of the script.   [-0, +0, m] */
+static bool nobody_catches(lua_State *L, eddy__runtime *rt) {
+  lua_Debug ar;
+  if (L != rt->main) return false;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_GNAME);
+  if (!lua_istable(L, -1)) return lua_pop(L, 2), false;
+  lua_getfield(L, -1, "pcall");
+  lua_getfield(L, -2, "xpcall");
+  lua_CFunction pcall = lua_tocfunction(L, -2), xpcall = lua_tocfunction(L, -1);
+  lua_pop(L, 4);
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "f", &ar);
+    lua_CFunction f = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    if (f != NULL && (f == pcall || f == xpcall)) return false;
+  }
+  return true;
+}
+
+/* Runs the awaitable at `main`, with what stands above it as arguments, on the loop; leaves the task at `main` and
+ * nothing above it. Returns 0, or a code with its error on top.   [-n, +(1|2), v] */
+static int run_main(lua_State *L, eddy__loop *loop, int main) {
+  eddy__runtime *rt = loop->rt;
+  if (eddy__future_test(L, rt, main) != NULL) {
+    lua_settop(L, main);
+    eddy__future *f = lua_touserdata(L, main);
+    if (f->loop != loop || f->generation != loop->generation)
+      eddy__error_throw(L, EDDY_E_RUNTIME, "the future belongs to another loop");
+  } else {
+    eddy__task_create(L, loop, main);
+    lua_pushliteral(L, "main");
+    eddy__future_set_extra(L, main, EDDY_EX_NAME);
+  }
+  luaL_checkstack(L, 24, NULL);
+  return eddy__runner_drive(L, loop, main, true);
+}
+
+/* The run is over: the task is at `main`, above it the error of code rc, if that is not 0. Raises, or returns the
+ * results.   [-0, +n, v] */
+static int conclude(lua_State *L, eddy__runtime *rt, int main, int rc) {
+  eddy__future *f = lua_touserdata(L, main);
+  if (rc != 0) {
+    eddy__future_retrieved(f);
+    return lua_error(L);
+  }
+  if (f->state == EDDY_F_FAILED) {
+    eddy__wait_note_cause(L, rt->current, f, main);
+    if (nobody_catches(L, rt)) {
+      fflush(stdout);
+      lua_writestringerror("eddy: %s\n", eddy__report_story(L, main));
+    }
+  }
+  return eddy__future_results(L, f, main);
+}
+
+/* eddy.run(main, ...) -> results   [-0, +n, v] */
+static int l_run(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_of(L);
+  check_no_loop(L, rt, "run");
+  eddy__awaitable_check(L, rt, 1);
+  lua_pushnil(L);
+  lua_insert(L, 1);
+  eddy__loop *loop = open_loop(L, rt, 1); /* nil: no options */
+  lua_replace(L, 1);
+  lua_toclose(L, 1); /* whatever is raised from here on */
+  int rc = run_main(L, loop, 2);
+  if (eddy__runner_end(L, loop) == EDDY_INTERRUPT && rc == 0) {
+    lua_pushnil(L);
+    eddy__error_wrap(L, EDDY_E_INTERRUPTED);
+    rc = EDDY_INTERRUPT;
+  }
+  return conclude(L, rt, 2, rc);
+}
+
+/* [-0, +0, -] */
+int eddy__runner_end(lua_State *L, eddy__loop *loop) {
+  eddy__interrupt mine;
+  eddy__interrupt_open(&mine, loop);
+  loop->interrupt = &mine;
+  loop->on_turn = on_turn;
+  int rc = eddy__teardown(L, loop);
+  eddy__interrupt_close(&mine);
+  loop->interrupt = NULL;
+  loop->on_turn = NULL;
+  return rc;
+}
+
+/* --- Runner ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct runner {
+  eddy__loop_object loop; /* loop == NULL: not made yet */
+  bool closed;
+} runner;
+
+enum { UV_OPTIONS = 1, UV_LOOP };
+
+/* [-0, +0, v] */
+static runner *check(lua_State *L, const char *name) {
+  runner *r = eddy__object_check(L, 1, &type_runner);
+  if (r->closed) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the Runner is closed", name);
+  return r;
+}
+
+/* The loop of the runner at 1, made at the first call; pushes its object.   [-0, +1, v] */
+static eddy__loop *push_loop(lua_State *L, runner *r) {
+  if (r->loop.loop == NULL) {
+    lua_getiuservalue(L, 1, UV_OPTIONS);
+    eddy__loop *loop = open_loop(L, eddy__runtime_of(L), lua_gettop(L));
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, UV_LOOP);
+    lua_remove(L, -2);
+    r->loop.loop = loop;
+    r->loop.generation = loop->generation;
+    return loop;
+  }
+  lua_getiuservalue(L, 1, UV_LOOP);
+  return eddy__loop_check(L, lua_gettop(L));
+}
+
+/* eddy.Runner(opts) -> Runner   [-0, +1, v] */
+static int l_new(lua_State *L) {
+  check_options(L, 1);
+  if (option_function(L, 1, "loop_factory")) lua_pop(L, 1);
+  if (option_function(L, 1, "exception_handler")) lua_pop(L, 1);
+  lua_settop(L, 1);
+  eddy__object_new(L, &type_runner, sizeof(runner), UV_LOOP);
+  if (lua_istable(L, 1)) { /* a copy: what the caller does to its table later is its own affair */
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, 1);) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, 3);
+    }
+    lua_setiuservalue(L, 2, UV_OPTIONS);
+  }
+  return 1;
+}
+
+/* runner:run(f, ...) -> results   [-0, +n, v] */
+static int l_runner_run(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_of(L);
+  runner *r = check(L, "run");
+  check_no_loop(L, rt, "run");
+  eddy__awaitable_check(L, rt, 2);
+  eddy__loop *loop = push_loop(L, r);
+  lua_insert(L, 2); /* runner, loop, main, ... */
+  return conclude(L, rt, 3, run_main(L, loop, 3));
+}
+
+/* runner:get_loop() -> Loop   [-0, +1, v] */
+static int l_runner_get_loop(lua_State *L) {
+  push_loop(L, check(L, "get_loop"));
+  return 1;
+}
+
+/* runner:close(): twice is fine   [-0, +0, v] */
+static int l_runner_close(lua_State *L) {
+  runner *r = eddy__object_check(L, 1, &type_runner);
+  eddy__runtime *rt = eddy__runtime_of(L);
+  if (r->closed) return 0;
+  eddy__loop *loop = r->loop.loop;
+  bool open = loop != NULL && loop->generation == r->loop.generation && loop->is_open;
+  if (open) {
+    if (loop->is_running)
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'close': the Runner's loop is running");
+    check_no_loop(L, rt, "close");
+  }
+  r->closed = true;
+  lua_settop(L, 1);
+  luaL_checkstack(L, 24, NULL);
+  if (open && eddy__runner_end(L, loop) == EDDY_INTERRUPT) {
+    lua_pushnil(L);
+    eddy__error_wrap(L, EDDY_E_INTERRUPTED);
+    return lua_error(L);
+  }
+  return 0;
+}
+
+/* [-0, +1, v] */
+static int l_runner_tostring(lua_State *L) {
+  runner *r = eddy__object_check(L, 1, &type_runner);
+  lua_pushstring(L, r->closed ? "<Runner closed>" : "<Runner open>");
+  return 1;
+}
+
+/* [-0, +0, m] */
+void eddy__runner_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg methods[] = {{"run", l_runner_run},
+                                     {"get_loop", l_runner_get_loop},
+                                     {"close", l_runner_close},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__close", l_runner_close}, {"__tostring", l_runner_tostring}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"run", l_run}, {"Runner", l_new}, {"new_event_loop", l_new_event_loop}, {NULL, NULL}};
+  eddy__object_type(L, &type_runner, NULL, methods, meta, lua_gettop(L) - 1);
+  lua_pop(L, 1);
+  eddy__runtime_functions(L, rt, functions);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime.c - the record behind one Lua state: birth, lookup; its end comes with the state's.
+ * Touch:  with care. The record is the first finalizer set in its state, so its __gc runs last: until then every
+ *         other object of eddy may still use it.
+ */
+#include "core/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/loop.h"
+#include "core/task.h"
+
+static const char runtime_key; /* its address: where the record lies in the registry */
+
+/* The state ends: what no loop has taken back goes with it.   [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  eddy__runtime *rt = lua_touserdata(L, 1);
+  while (!eddy__list_empty(&rt->loops))
+    eddy__loop_close(eddy__container_of(rt->loops.next, eddy__loop, link));
+  while (!eddy__list_empty(&rt->spare_loops)) {
+    eddy__loop *loop = eddy__container_of(rt->spare_loops.next, eddy__loop, link);
+    eddy__list_remove(&loop->link);
+    free(loop);
+  }
+  free(rt->free_slots);
+  rt->free_slots = NULL;
+  rt->nfree = rt->nslots = rt->cap = 0;
+  return 0;
+}
+
+/* [-0, +1, m] */
+eddy__runtime *eddy__runtime_open(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key) == LUA_TUSERDATA)
+    return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  eddy__runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
+  memset(rt, 0, sizeof *rt);
+  eddy__list_init(&rt->loops);
+  eddy__list_init(&rt->spare_loops);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  rt->main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, rt);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  return rt;
+}
+
+/* [-0, +0, -] */
+eddy__runtime *eddy__runtime_find(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  eddy__runtime *rt = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return rt;
+}
+
+/* [-0, +1, -] */
+void eddy__runtime_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key); }
+
+/* [-0, +1, -] */
+void eddy__runtime_push_slots(lua_State *L, eddy__runtime *rt) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, rt);
+}
+
+/* [-0, +(0|1), -] */
+int eddy__runtime_pcall(eddy__runtime *rt, lua_CFunction f, void *argument) {
+  lua_State *L = rt->L;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, argument);
+  return lua_pcall(L, 1, 0, 0);
+}
+
+/* [-0, +0, m] */
+void eddy__runtime_functions(lua_State *L, eddy__runtime *rt, const luaL_Reg *functions) {
+  (void)rt;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  luaL_setfuncs(L, functions, 1);
+}

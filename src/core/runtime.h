@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime.h - the record behind one Lua state: what every room of eddy in that state shares.
+ * Owns:   the record (a userdata that the registry keeps), the pool of coroutines, the records of loops.
+ * Uses:   base/.      Used by: everything above base/.
+ * Touch:  with care. Every C function of eddy has this record as its upvalue 1, so finding the loop costs one
+ *         indexing; there is no mutable global, so any number of states on any number of threads is fine.
+ */
+#ifndef EDDY_CORE_RUNTIME_H
+#define EDDY_CORE_RUNTIME_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+typedef struct eddy__loop eddy__loop;
+typedef struct eddy__task eddy__task;
+typedef struct eddy__future eddy__future;
+
+typedef struct eddy__runtime {
+  lua_State *main;      /* the state's main thread */
+  lua_State *L;         /* the thread that turns the running loop; NULL when none runs */
+  eddy__loop *loop;     /* the running loop, or NULL */
+  eddy__task *current;  /* the task that runs now, or NULL: between tasks, or in a callback */
+  const void *meta_future, *meta_task; /* identities of two metatables, for the shortest of checks */
+
+  /* Coroutines. Slot i of the table `slots` (in the registry, under this record's address) holds a coroutine at
+   * 2i+1, for good, and at 2i+2 the task that it runs. Free slots are a stack. */
+  uint32_t *free_slots;
+  uint32_t nfree, nslots, cap;
+
+  eddy__list loops;        /* loops that are open */
+  eddy__list spare_loops;  /* records of closed ones, to be used again: futures may still point to them */
+  uint64_t settled;        /* how many futures have settled: the order of completions */
+  bool collect;            /* a future has failed since the last full collection, and nobody may ever look */
+  uint64_t collected;      /* when that was, uv_hrtime() */
+} eddy__runtime;
+
+/* The record of this state, made if need be.   [-0, +1, m] */
+eddy__runtime *eddy__runtime_open(lua_State *L);
+
+/* The record, in a C function of eddy's.   [-0, +0, -] */
+static inline eddy__runtime *eddy__runtime_of(lua_State *L) {
+  return (eddy__runtime *)lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The record of a state that has one, from anywhere.   [-0, +0, -] */
+eddy__runtime *eddy__runtime_find(lua_State *L);
+
+/* A thread to push values on for a moment, where there is no L at hand. */
+static inline lua_State *eddy__runtime_thread(eddy__runtime *rt) {
+  return rt->L != NULL ? rt->L : rt->main;
+}
+
+/* Pushes the record itself.   [-0, +1, -] */
+void eddy__runtime_push(lua_State *L);
+
+/* Pushes the table of slots.   [-0, +1, -] */
+void eddy__runtime_push_slots(lua_State *L, eddy__runtime *rt);
+
+/* Calls f with `argument` as its only argument (a light userdata) on the thread that turns the loop, protected.
+ * Returns LUA_OK with nothing on the stack, or the status with the error on top. Never raises.  [-0, +(0|1), -] */
+int eddy__runtime_pcall(eddy__runtime *rt, lua_CFunction f, void *argument);
+
+/* Like luaL_setfuncs on the table at the top, each function with the record as its upvalue.   [-0, +0, m] */
+void eddy__runtime_functions(lua_State *L, eddy__runtime *rt, const luaL_Reg *functions);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sleep.c - eddy.sleep: the simplest wait, and the pattern for all others.
+ * Uses:   task.h, cancel.h, timer.h.      Used by: eddy.c.
+ * Touch:  freely.
+ */
+#include "core/sleep.h"
+
+#include "base/args.h"
+#include "core/cancel.h"
+#include "core/coroutine.h"
+
+static void cancel_sleep(eddy__task *task, eddy__cancelling *request) {
+  (void)request;
+  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__cancel_wait(task);
+}
+
+static const eddy__wait wait_sleep = {"sleep", cancel_sleep};
+
+static void on_due(eddy__timer *t) {
+  eddy__task_wake(eddy__container_of(t, eddy__task, timer), EDDY_WAKE_NORMAL);
+}
+
+/* In the task again: all but the delay are the results. */
+static int k_sleep(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__wake_check(L, (eddy__task *)ctx);
+  return lua_gettop(L) - 1;
+}
+
+/* eddy.sleep(delay, ...) -> ...   [-0, +n, y] */
+static int l_sleep(lua_State *L) {
+  lua_Number delay = eddy__check_seconds(L, 1);
+  if (delay <= 0 && eddy__coroutine_stepping(L, eddy__runtime_of(L)))
+    return lua_yield(L, 0); /* stepped by hand: coro:send has the next turn */
+  eddy__task *task = eddy__running(L, "sleep");
+  eddy__loop *loop = task->future.loop;
+  if (delay > 0) {
+    eddy__task_deadline(L, task, eddy__clock_after(&loop->clock, delay), on_due);
+    return eddy__suspend(L, task, &wait_sleep, k_sleep);
+  }
+  return eddy__give_way(L, task, k_sleep);
+}
+
+/* [-0, +0, m] */
+void eddy__sleep_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg functions[] = {{"sleep", l_sleep}, {NULL, NULL}};
+  eddy__runtime_functions(L, rt, functions);
+}

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.c - a coroutine the loop drives; see task.h.
+ * Owns:   the coroutines of the pool; step(), the only caller of lua_resume for tasks.
+ * Uses:   base/, future.h, cancel.h, report.h.      Used by: all that waits.
+ * Touch:  with care: docs/internals/suspend-wake-cancel.md.
+ *
+ * The stack of a coroutine of the pool: at 1, for good, the closure of l_body; above it, while it has a task, a copy of
+ * that closure with its arguments: the task, the message handler, the function and its arguments.
+ */
+#include "core/task.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "core/cancel.h"
+#include "core/coroutine.h"
+#include "core/group.h"
+#include "core/report.h"
+#include "core/wait.h"
+
+const eddy__type eddy__type_task = {"Task"};
+
+enum { POOL_KEEPS = 16384 }; /* idle coroutines (1 KiB each); what is above that is given back */
+
+static int l_body(lua_State *L);
+
+/* --- the pool --------------------------------------------------------------------------------------------- */
+
+/* Makes slot n, the table of slots being at the top.   [-0, +0, m] */
+static void add_slot(lua_State *L, eddy__runtime *rt) {
+  uint32_t n = rt->nslots;
+  if (n == rt->cap) { /* room to give every slot back: the end of a task never needs memory */
+    uint32_t cap = rt->cap == 0 ? 64 : rt->cap * 2;
+    uint32_t *list = realloc(rt->free_slots, cap * sizeof *list);
+    if (list == NULL) luaL_error(L, "not enough memory");
+    rt->free_slots = list;
+    rt->cap = cap;
+  }
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, 2 * (lua_Integer)n + 1);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, 2 * (lua_Integer)n + 2);
+  rt->nslots++;
+  rt->free_slots[rt->nfree++] = n;
+}
+
+/* Looks at the free slot on top and its coroutine, without taking it; the table of slots is at the top.
+ *   [-0, +0, m] */
+static lua_State *free_coroutine(lua_State *L, eddy__runtime *rt) {
+  if (rt->nfree == 0) add_slot(L, rt);
+  uint32_t slot = rt->free_slots[rt->nfree - 1];
+  lua_rawgeti(L, -1, 2 * (lua_Integer)slot + 1);
+  lua_State *co = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  if (co == NULL) {
+    eddy__runtime_push(L);
+    lua_insert(L, -2); /* record, slots */
+    co = lua_newthread(L);
+    lua_pushvalue(L, -3);
+    lua_xmove(L, co, 1);
+    lua_pushcclosure(co, l_body, 1);
+    lua_rawseti(L, -2, 2 * (lua_Integer)slot + 1);
+    lua_remove(L, -2);
+  }
+  return co;
+}
+
+/* Gives a slot back, with its coroutine unless that is dead.   [-0, +0, -] */
+static void give_back(eddy__runtime *rt, uint32_t slot, bool dead) {
+  lua_State *L = eddy__runtime_thread(rt);
+  eddy__runtime_push_slots(L, rt);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, 2 * (lua_Integer)slot + 2);
+  if (dead || rt->nfree >= POOL_KEEPS) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, 2 * (lua_Integer)slot + 1);
+  }
+  lua_pop(L, 1);
+  rt->free_slots[rt->nfree++] = slot;
+}
+
+/* [-0, +1, -] */
+void eddy__task_push(lua_State *L, eddy__task *task) {
+  eddy__runtime_push_slots(L, task->future.loop->rt);
+  lua_rawgeti(L, -1, 2 * (lua_Integer)task->slot + 2);
+  lua_remove(L, -2);
+}
+
+/* --- the life of a task ----------------------------------------------------------------------------------- */
+
+static void step(eddy__ready *r);
+
+bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
+
+/* [-(nargs+1), +1, m] */
+eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
+  eddy__runtime *rt = loop->rt;
+  luaL_checkstack(L, 8, NULL);
+  eddy__task *task = eddy__object_new(L, &eddy__type_task, sizeof *task, EDDY_UV_COUNT);
+  int at = lua_gettop(L);
+  eddy__future_init(&task->future, loop);
+  task->future.is_task = true;
+  eddy__list_init(&task->waiter.link);
+  eddy__list_init(&task->member);
+  task->ready.run = step;
+  eddy__runtime_push_slots(L, rt);
+  lua_State *co = free_coroutine(L, rt);
+  if (!lua_checkstack(co, nargs + 8))
+    luaL_error(L, "too many arguments for a task");
+  task->slot = rt->free_slots[--rt->nfree]; /* from here on nothing can fail */
+  task->co = co;
+  lua_pushvalue(L, at);
+  lua_rawseti(L, -2, 2 * (lua_Integer)task->slot + 2);
+  lua_pop(L, 1);
+  lua_pushvalue(co, 1);
+  lua_pushvalue(L, at);
+  lua_xmove(L, co, 1);
+  lua_pushcfunction(co, eddy__task_msgh);
+  lua_insert(L, at - nargs - 1);
+  lua_xmove(L, co, nargs + 1);
+  task->id = (uint32_t)++loop->created;
+  eddy__list_push(&loop->tasks, &task->live);
+  loop->ntasks++;
+  eddy__loop_ready(loop, &task->ready);
+  return task;
+}
+
+/* It runs no more: takes it off the books; the caller settles it. */
+static void end(eddy__task *task) {
+  task->phase = EDDY_T_ENDED;
+  eddy__list_remove(&task->live);
+  task->future.loop->ntasks--;
+}
+
+/* It has settled: its group is the first to act on it.   [-0, +0, -] */
+static void tell_group(eddy__task *task) {
+  if (task->group != NULL) eddy__group_child_done(task);
+}
+
+/* The body has failed with the error at the top; the task is at 1.   [-1, +0, m] */
+static void fail(lua_State *L, eddy__task *task) {
+  bool in_group = task->group != NULL;
+  end(task);
+  if (in_group) task->future.retrieved = true; /* the group will raise the error */
+  eddy__future_fail(L, &task->future, 1);
+  tell_group(task);
+}
+
+/* The task in `ctx` got a foreign yield and nobody has told it: not even its hook.   [-0, +1, m] */
+static void push_foreign_yield(lua_State *L) {
+  eddy__error_push(L, EDDY_E_RUNTIME,
+                   "a task was suspended by coroutine.yield, which nobody would ever resume; wait with "
+                   "eddy's functions, or yield inside a coroutine that you resume yourself");
+}
+
+/* The function has returned or raised. 1: the task, 2: the message handler, then results or the error. */
+static int k_body(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  eddy__task *task = lua_touserdata(L, 1);
+  if (task->foreign_yield) { /* the yield was the last thing it did */
+    task->foreign_yield = false;
+    lua_sethook(L, NULL, 0, 0);
+    push_foreign_yield(L);
+    fail(L, task);
+  } else if (status != LUA_OK && status != LUA_YIELD) {
+    fail(L, task);
+  } else if (task->must_cancel) { /* it was asked to stop and has not waited since: its results are lost */
+    task->must_cancel = false;
+    end(task);
+    eddy__future_settle(&task->future, EDDY_F_CANCELLED); /* its user value is the CancelledError, or nil */
+    tell_group(task);
+  } else {
+    int n = lua_gettop(L) - 2;
+    if (n > 1) luaL_checkstack(L, 2, NULL);
+    end(task);
+    eddy__future_resolve(L, &task->future, 1, n);
+    tell_group(task);
+  }
+  return 0;
+}
+
+/* [-n, +0, y]   The first function of every task: 1: the task, 2: the message handler, 3: f, then its arguments */
+static int l_body(lua_State *L) {
+  return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
+}
+
+/* Raises in a task that was suspended by coroutine.yield, at its next instruction.   [-0, +0, v] */
+static void on_foreign_yield(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  eddy__runtime *rt = eddy__runtime_find(L);
+  if (rt->current != NULL) rt->current->foreign_yield = false;
+  push_foreign_yield(L);
+  lua_error(L);
+}
+
+/* The coroutine died outside of its body's pcall: there was no memory for the end of the task. */
+static void die(eddy__task *task, lua_State *L) {
+  if (task->phase != EDDY_T_ENDED) end(task);
+  if (eddy__future_pending(&task->future)) {
+    eddy__task_push(L, task);
+    lua_xmove(task->co, L, 1);
+    lua_setiuservalue(L, -2, EDDY_UV_VALUE);
+    lua_pop(L, 1);
+    if (task->group != NULL) task->future.retrieved = true;
+    eddy__future_settle(&task->future, EDDY_F_FAILED);
+    tell_group(task);
+  }
+  if (task->future.state == EDDY_F_FAILED && !task->future.retrieved)
+    eddy__report_unarmed(L, task);
+}
+
+/* Cancelled before its first step: the body never runs. */
+static void end_unstarted(eddy__task *task, lua_State *L) {
+  lua_settop(task->co, 1);
+  task->must_cancel = false;
+  eddy__task_push(L, task);
+  eddy__future_extra(L, -1, EDDY_EX_BODY);
+  eddy__coroutine_abandon(L, -1);
+  lua_pop(L, 2);
+  end(task);
+  eddy__future_settle(&task->future, EDDY_F_CANCELLED);
+  tell_group(task);
+}
+
+static void step(eddy__ready *r) {
+  eddy__task *task = eddy__container_of(r, eddy__task, ready);
+  eddy__runtime *rt = task->future.loop->rt;
+  lua_State *co = task->co, *L = rt->L;
+  int rc = LUA_OK, nargs = 0, nresults;
+  if (task->phase != EDDY_T_NEW) {
+    task->phase = EDDY_T_RUNNING;
+    rt->current = task;
+    rc = lua_resume(co, L, 0, &nresults);
+  } else if (task->must_cancel) {
+    end_unstarted(task, L);
+  } else {
+    nargs = lua_gettop(co) - 2;
+    task->phase = EDDY_T_RUNNING;
+    rt->current = task;
+    rc = lua_resume(co, L, nargs, &nresults);
+  }
+  rt->current = NULL;
+  if (rc == LUA_YIELD) {
+    if (task->phase != EDDY_T_RUNNING) return;
+    lua_pop(co, nresults); /* by coroutine.yield: nobody would ever wake it */
+    task->foreign_yield = true;
+    task->phase = EDDY_T_READY;
+    lua_sethook(co, on_foreign_yield, LUA_MASKCOUNT, 1);
+    eddy__loop_ready(task->future.loop, &task->ready);
+    return;
+  }
+  if (rc != LUA_OK) die(task, L);
+  if (rc == LUA_OK) lua_settop(co, 1);
+  if (!task->keeps_slot)
+    give_back(rt, task->slot, rc != LUA_OK);
+  else if (rc != LUA_OK)
+    task->co = NULL; /* eddy__task_release sees that it is dead */
+}
+
+void eddy__task_release(eddy__task *task) {
+  task->keeps_slot = false;
+  give_back(task->future.loop->rt, task->slot, task->co == NULL);
+}
+
+/* --- suspend and wake ---------------------------------------------------------------------------------------- */
+
+/* Why the running code cannot be suspended.   [-0, +0, v] */
+static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
+  if (rt->current == NULL && rt->loop == NULL)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s' needs a running task; start one with eddy.run(f)",
+                      name);
+  if (rt->current == NULL)
+    eddy__error_throw(L, EDDY_E_RUNTIME,
+                      "'%s' needs a running task; a callback of the loop cannot wait: let it start a "
+                      "task with eddy.create_task(f)",
+                      name);
+  lua_Debug ar;
+  for (int level = 1; !lua_isyieldable(L) && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sn", &ar);
+    if (strcmp(ar.what, "C") == 0)
+      eddy__error_throw(L, EDDY_E_RUNTIME,
+                        "'%s' cannot wait here: it is called from within '%s', a C function that "
+                        "cannot be suspended",
+                        name, ar.name != NULL ? ar.name : "?");
+  }
+  if (rt->current->co != L)
+    eddy__error_throw(L, EDDY_E_RUNTIME,
+                      "'%s' cannot wait in a coroutine that was resumed by Lua's own coroutine "
+                      "functions: only the task itself can be suspended (eddy.create_task(f) makes one)",
+                      name);
+  eddy__error_throw(L, EDDY_E_RUNTIME,
+                    "'%s' cannot wait here: a metamethod, hook or finalizer runs that cannot be "
+                    "suspended",
+                    name);
+  return NULL;
+}
+
+/* [-0, +0, v] */
+eddy__task *eddy__running(lua_State *L, const char *name) {
+  eddy__runtime *rt = eddy__runtime_of(L);
+  eddy__task *task = rt->current;
+  return task != NULL && task->co == L && lua_isyieldable(L) ? task : complain(L, rt, name);
+}
+
+/* [-0, +0, y] */
+int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KFunction k) {
+  task->wait = wait;
+  task->phase = EDDY_T_WAITING;
+  task->wake = EDDY_WAKE_NORMAL;
+  if (task->must_cancel) eddy__cancel_now(L, task);
+  return lua_yieldk(L, 0, (lua_KContext)task, k);
+}
+
+/* [-0, +0, y] */
+int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k) {
+  task->phase = EDDY_T_READY; /* a cancellation from now on finds it ready; one from before, must_cancel */
+  task->wake = EDDY_WAKE_NORMAL;
+  eddy__loop_ready(task->future.loop, &task->ready);
+  return lua_yieldk(L, 0, (lua_KContext)task, k);
+}
+
+bool eddy__task_wake(eddy__task *task, int why) {
+  if (task->phase == EDDY_T_WAITING) {
+    task->phase = EDDY_T_READY;
+    task->wake = (uint8_t)why;
+    task->wait = NULL;
+    eddy__loop_ready(task->future.loop, &task->ready);
+    return true;
+  }
+  if (task->phase != EDDY_T_PASSING || task->wait == NULL) return false;
+  task->wake = (uint8_t)why; /* it stands on a list of eddy__cancel, which makes it ready when it gets there */
+  task->wait = NULL;
+  return true;
+}
+
+/* [-0, +(0|1), m] */
+bool eddy__wake_take(lua_State *L, eddy__task *task) {
+  if (!eddy__wake_cancelled(task)) return false;
+  task->must_cancel = false;
+  task->wake = EDDY_WAKE_NORMAL;
+  eddy__task_push(L, task);
+  if (lua_getiuservalue(L, -1, EDDY_UV_VALUE) == LUA_TNIL)
+    eddy__error_wrap(L, EDDY_E_CANCELLED); /* of the nil: no message */
+  lua_remove(L, -2);
+  return true;
+}
+
+/* [-0, +0, v] */
+void eddy__wake_check(lua_State *L, eddy__task *task) {
+  if (eddy__wake_take(L, task)) lua_error(L);
+}
+
+/* [-0, +0, v] */
+void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline,
+                         void (*on_due)(eddy__timer *)) {
+  int rc = eddy__timer_start(&task->future.loop->timers, &task->timer, deadline, on_due);
+  if (rc < 0) luaL_error(L, "not enough memory");
+}
+
+/* --- names, places, tracebacks --------------------------------------------------------------------------------- */
+
+/* [-0, +1, m] */
+void eddy__task_name(lua_State *L, eddy__task *task, int idx) {
+  eddy__future_extra(L, idx, EDDY_EX_NAME);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "Task-%I", (LUAI_UACINT)task->id);
+}
+
+/* [-0, +1, m] */
+void eddy__task_place(lua_State *L, eddy__task *task) {
+  lua_Debug ar;
+  if (task->phase != EDDY_T_NEW && task->phase != EDDY_T_ENDED) {
+    for (int level = 0; lua_getstack(task->co, level, &ar); level++) {
+      lua_getinfo(task->co, "Sl", &ar);
+      if (ar.currentline <= 0) continue;
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushnil(L);
+}
+
+/* [-1, +1, m] */
+int eddy__task_msgh(lua_State *L) {
+  lua_settop(L, 1);
+  eddy__runtime *rt = eddy__runtime_find(L);
+  eddy__task *task = rt->current;
+  if (task == NULL || task->co != L || eddy__error_is(L, 1, EDDY_E_CANCELLED)) return 1;
+  eddy__task_push(L, task);
+  eddy__future_extra(L, 2, EDDY_EX_RAISED);
+  eddy__future_extra(L, 2, EDDY_EX_TRACEBACK);
+  bool noted = !lua_isnil(L, 4) && lua_rawequal(L, 1, 3); /* by a handler further in, with more frames */
+  lua_settop(L, 2);
+  if (!noted) {
+    luaL_traceback(L, L, NULL, 1);
+    eddy__future_set_extra(L, 2, EDDY_EX_TRACEBACK);
+    lua_pushvalue(L, 1);
+    eddy__future_set_extra(L, 2, EDDY_EX_RAISED);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+
+/* [-n, +1, v] */
+eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
+  eddy__runtime *rt = loop->rt;
+  if (eddy__future_test(L, rt, idx) != NULL)
+    luaL_argerror(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
+  if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {
+    eddy__coroutine_check(L, idx);
+    lua_settop(L, idx);
+    eddy__task_ensure(L, loop, idx);
+    lua_replace(L, idx);
+    return lua_touserdata(L, idx);
+  }
+  if (!lua_isfunction(L, idx)) {
+    if (!eddy__awaitable(L, rt, idx) && luaL_getmetafield(L, idx, "__call") == LUA_TNIL)
+      eddy__awaitable_check(L, rt, idx);
+    if (eddy__awaitable(L, rt, idx)) {
+      lua_settop(L, idx);
+      eddy__task_ensure(L, loop, idx);
+      lua_replace(L, idx);
+      return lua_touserdata(L, idx);
+    }
+    lua_pop(L, 1);
+  }
+  if (!loop->is_open || loop->is_closing)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "the loop is closed");
+  eddy__coroutine_unwrap(L, idx);
+  return eddy__task_spawn(L, loop, lua_gettop(L) - idx);
+}
+
+/* eddy.create_task(f_or_coro, ...) -> Task   [-0, +1, v] */
+static int l_create_task(lua_State *L) {
+  eddy__loop *loop = eddy__loop_running(L, "create_task");
+  luaL_checkany(L, 1);
+  eddy__task_create(L, loop, 1);
+  return 1;
+}
+
+/* eddy.current_task() -> Task, or nil outside one   [-0, +1, -] */
+static int l_current_task(lua_State *L) {
+  eddy__task *task = eddy__runtime_of(L)->current;
+  if (task == NULL) return 0;
+  eddy__task_push(L, task);
+  return 1;
+}
+
+/* [-0, +0, v] */
+static eddy__task *check(lua_State *L, int arg) {
+  eddy__task *task = eddy__object_test(L, arg, &eddy__type_task);
+  if (task == NULL) eddy__arg_expected(L, arg, "Task");
+  return task;
+}
+
+/* task:get_name(), task:set_name(s) -> task   [-0, +1, v] */
+static int l_get_name(lua_State *L) {
+  eddy__task_name(L, check(L, 1), 1);
+  return 1;
+}
+
+static int l_set_name(lua_State *L) {
+  check(L, 1);
+  if (lua_type(L, 2) != LUA_TSTRING) return eddy__arg_expected(L, 2, "string");
+  lua_settop(L, 2);
+  eddy__future_set_extra(L, 1, EDDY_EX_NAME);
+  return 1;
+}
+
+/* task:cancelling() -> how many requests   [-0, +1, v] */
+static int l_cancelling(lua_State *L) {
+  lua_pushinteger(L, check(L, 1)->cancelling);
+  return 1;
+}
+
+/* task:uncancel() -> how many are left   [-0, +1, v] */
+static int l_uncancel(lua_State *L) {
+  lua_pushinteger(L, eddy__uncancel(check(L, 1)));
+  return 1;
+}
+
+/* task:get_coro() -> the Coroutine or function that it runs; nil when that was not kept   [-0, +1, v] */
+static int l_get_coro(lua_State *L) {
+  check(L, 1);
+  eddy__future_extra(L, 1, EDDY_EX_BODY);
+  return 1;
+}
+
+/* task:get_stack() -> list of debug.getinfo tables, innermost first   [-0, +1, v] */
+static int l_get_stack(lua_State *L) {
+  eddy__task *task = check(L, 1);
+  lua_newtable(L);
+  if (task->phase == EDDY_T_NEW || task->phase == EDDY_T_ENDED) return 1;
+  lua_Debug ar;
+  for (int level = 0, n = 0; lua_getstack(task->co, level, &ar); level++) {
+    lua_getinfo(task->co, "nSlut", &ar);
+    if (ar.currentline <= 0) continue; /* C: eddy's own frames */
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, ar.source);
+    lua_setfield(L, -2, "source");
+    lua_pushstring(L, ar.short_src);
+    lua_setfield(L, -2, "short_src");
+    lua_pushstring(L, ar.what);
+    lua_setfield(L, -2, "what");
+    lua_pushinteger(L, ar.currentline);
+    lua_setfield(L, -2, "currentline");
+    lua_pushinteger(L, ar.linedefined);
+    lua_setfield(L, -2, "linedefined");
+    lua_pushstring(L, ar.name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, ar.namewhat);
+    lua_setfield(L, -2, "namewhat");
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* Pushes what task:traceback() returns.   [-0, +1, m] */
+static void push_traceback(lua_State *L, eddy__task *task) {
+  if (task->future.state == EDDY_F_FAILED)
+    eddy__report_story(L, 1);
+  else if (task->phase == EDDY_T_NEW || task->phase == EDDY_T_ENDED)
+    lua_pushliteral(L, "");
+  else
+    luaL_traceback(L, task->co, NULL, 0);
+}
+
+/* task:traceback() -> of its error with the chain of awaits; of where it is now, while it lives   [-0, +1, v] */
+static int l_traceback(lua_State *L) {
+  push_traceback(L, check(L, 1));
+  return 1;
+}
+
+/* task:print_stack()   [-0, +0, v] */
+static int l_print_stack(lua_State *L) {
+  push_traceback(L, check(L, 1));
+  lua_writestringerror("%s\n", lua_tostring(L, -1));
+  return 0;
+}
+
+/* [-0, +1, v] */
+static int l_tostring(lua_State *L) {
+  eddy__task *task = check(L, 1);
+  eddy__task_name(L, task, 1);
+  const char *name = lua_tostring(L, -1);
+  const eddy__wait *wait = task->wait; /* a place may collect garbage, but no task runs meanwhile */
+  if (task->future.state == EDDY_F_FAILED) {
+    lua_getiuservalue(L, 1, EDDY_UV_VALUE);
+    lua_pushfstring(L, "<Task '%s' failed: %s>", name, eddy__error_text(L, -1));
+  } else if (task->future.state != EDDY_F_PENDING) {
+    lua_pushfstring(L, "<Task '%s' %s>", name,
+                    task->future.state == EDDY_F_DONE ? "finished" : "cancelled");
+  } else if (task->phase == EDDY_T_RUNNING) {
+    lua_pushfstring(L, "<Task '%s' running>", name);
+  } else {
+    eddy__task_place(L, task);
+    const char *place = lua_tostring(L, -1);
+    if (wait != NULL)
+      lua_pushfstring(L, "<Task '%s' pending, waiting in %s%s%s>", name, wait->name,
+                      place != NULL ? " at " : "", place != NULL ? place : "");
+    else
+      lua_pushfstring(L, "<Task '%s' pending%s%s>", name, place != NULL ? " at " : "",
+                      place != NULL ? place : "");
+  }
+  return 1;
+}
+
+/* [-0, +0, m] */
+void eddy__task_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg methods[] = {{"get_name", l_get_name},
+                                     {"set_name", l_set_name},
+                                     {"cancelling", l_cancelling},
+                                     {"uncancel", l_uncancel},
+                                     {"get_coro", l_get_coro},
+                                     {"get_stack", l_get_stack},
+                                     {"print_stack", l_print_stack},
+                                     {"traceback", l_traceback},
+                                     {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"create_task", l_create_task}, {"current_task", l_current_task}, {NULL, NULL}};
+  eddy__object_type(L, &eddy__type_task, &eddy__type_future, methods, meta, lua_gettop(L) - 1);
+  rt->meta_task = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  eddy__runtime_functions(L, rt, functions);
+}

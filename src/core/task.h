@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - a coroutine that the loop drives: spawn, suspend, wake.
+ * Owns:   eddy__task, a userdata that begins with its future; the coroutines, which are pooled.
+ * Uses:   base/, loop.h, future.h.      Used by: everything that waits.
+ * Touch:  with care. The one suspend point and the only caller of lua_resume are in task.c.
+ *
+ * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own
+ * thread and <close> handlers may wait meanwhile. A live task is never closed from outside: whoever wants it to
+ * end has an error raised in it, at its wait.
+ */
+#ifndef EDDY_CORE_TASK_H
+#define EDDY_CORE_TASK_H
+
+#include "core/future.h"
+
+typedef struct eddy__cancelling eddy__cancelling;
+
+/* A kind of wait. One static const of it stands beside each l_ function that suspends. */
+typedef struct eddy__wait {
+  const char *name; /* "sleep": what texts say the task is waiting in */
+  /* Somebody asks the suspended task to stop. Either undoes the wait and calls eddy__task_wake(task,
+   * EDDY_WAKE_CANCEL), or passes the request on to what is waited for (eddy__cancel_pass) and leaves the task
+   * suspended until that has ended. The frame of the suspended function is what lua_ calls on task->co see.
+   * Never raises. */
+  void (*cancel)(eddy__task *task, eddy__cancelling *request);
+} eddy__wait;
+
+enum { EDDY_T_NEW, EDDY_T_READY, EDDY_T_RUNNING, EDDY_T_WAITING, EDDY_T_PASSING, EDDY_T_ENDED }; /* phases */
+enum { EDDY_WAKE_NORMAL, EDDY_WAKE_CANCEL };                                         /* why it was woken */
+
+struct eddy__task {
+  eddy__future future; /* first: a task is a future */
+  eddy__ready ready;
+  eddy__list live;     /* in loop->tasks */
+  eddy__waiter waiter; /* for the one future that it awaits */
+  eddy__timer timer;   /* for a wait with a deadline */
+  lua_State *co;
+  const eddy__wait *wait; /* what it waits in; NULL when it does not */
+  void *waits_for;        /* the wait's own: a future, a block, a stream */
+  struct eddy__group *group;
+  eddy__list member; /* in group->children, or group->failed */
+  uint32_t slot;
+  uint32_t id;
+  int cancelling; /* cancellations asked for and not taken back */
+  uint8_t phase, wake;
+  bool must_cancel;   /* at its next step or suspension */
+  bool was_ended;     /* cancelled once because the loop ends */
+  bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
+  bool keeps_slot;    /* after its end, until its group has taken the error */
+  bool foreign_yield; /* it yielded by coroutine.yield: the error is raised by a hook */
+};
+
+/* Takes the function and its nargs arguments off the top of L and schedules them. Pushes the task.
+ *   [-(nargs+1), +1, m] */
+eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs);
+
+/* The same for a call of create_task: the function or Coroutine at idx (absolute) and what stands above it; leaves
+ * the task in their place. Raises "bad argument".   [-n, +1, v] */
+eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx);
+
+/* Turns the awaitable at idx (absolute) into a future that stays what it is if it is one, and is a new task that
+ * calls or awaits it otherwise. Pushes it. eddy__awaitable_check has passed it.   [-0, +1, m] */
+eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx);
+
+/* The task that runs on L; raises "RuntimeError: 'name' needs a running task" outside one, and clear errors where
+ * a task cannot be suspended (a plain coroutine, a C function in between).   [-0, +0, v] */
+eddy__task *eddy__running(lua_State *L, const char *name);
+
+/* Pushes the object of a task that is alive.   [-0, +1, -] */
+void eddy__task_push(lua_State *L, eddy__task *task);
+
+/* Suspends the running task; `return` its result. Whoever the wait was registered with calls eddy__task_wake, once
+ * is enough; k runs in the task then. If a cancellation is due it is asked for at once.   [-0, +0, y] */
+int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KFunction k);
+
+/* Suspends the running task for one turn: it is ready at once, behind what is ready already.   [-0, +0, y] */
+int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k);
+
+/* Makes a suspended task ready; the first call counts, others are ignored (a suspension is one-shot). Returns
+ * whether this call woke it. */
+bool eddy__task_wake(eddy__task *task, int why);
+
+/* First thing in a k_ function that got nothing to give back: raises CancelledError if that is why it was woken.
+ *   [-0, +0, v] */
+void eddy__wake_check(lua_State *L, eddy__task *task);
+
+/* The same, but pushes the CancelledError and returns true where eddy__wake_check raises it.   [-0, +(0|1), m] */
+bool eddy__wake_take(lua_State *L, eddy__task *task);
+
+/* Whether eddy__wake_check would raise: for a k_ function that must give something back first. */
+static inline bool eddy__wake_cancelled(const eddy__task *task) {
+  return task->must_cancel || task->wake == EDDY_WAKE_CANCEL;
+}
+
+/* Whether a place in the ready queue is a task's. */
+bool eddy__task_is(const eddy__ready *r);
+
+/* Lets go of a task whose group has taken its error.   [-0, +0, -] */
+void eddy__task_release(eddy__task *task);
+
+/* The timer of a task that waits is its own: starts it, to wake the task.   [-0, +0, v] */
+void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline,
+                         void (*on_due)(eddy__timer *));
+
+/* Pushes the task's name; or "file:line" of where it is now, or nil.   [-0, +1, m] */
+void eddy__task_name(lua_State *L, eddy__task *task, int idx);
+void eddy__task_place(lua_State *L, eddy__task *task);
+
+/* The message handler of all that runs a script's code inside a task: notes the traceback of the error where it
+ * happens, and passes the error on untouched.   [-1, +1, m] */
+int eddy__task_msgh(lua_State *L);
+
+void eddy__task_room(lua_State *L, eddy__runtime *rt);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * eddy.c - luaopen_eddy: opens every room and builds the module table.
+ * Uses:   every room's _room function.      Used by: require, embed.c.
+ * Touch:  freely. It may run many times in one state: types and classes are made once, the table each time.
+ */
+#include "eddy.h"
+
+#include <lauxlib.h>
+
+#include "base/error.h"
+#include "core/callback.h"
+#include "core/cancel.h"
+#include "core/coroutine.h"
+#include "core/group.h"
+#include "core/loop.h"
+#include "core/report.h"
+#include "core/runner.h"
+#include "core/sleep.h"
+#include "core/task.h"
+#include "core/timed.h"
+#include "core/wait.h"
+#include "io/io.h"
+
+/* asyncio's names that eddy has under another name, and modules that are loaded when they are asked for. */
+static const struct {
+  const char *name, *instead;
+} elsewhere[] = {
+    {"ensure_future", "create_task(f), or the task itself"},
+    {"get_event_loop", "get_running_loop()"},
+    {"set_event_loop", "Runner(), which makes a loop of its own"},
+    {"spawn", "create_task(f)"},
+    {"nursery", "TaskGroup()"},
+    {"open_nursery", "TaskGroup()"},
+    {"fail_after", "timeout(seconds, f)"},
+    {"create_subprocess", "create_subprocess_exec(prog, args)"},
+};
+static const char *const modules[] = {"testing", "busted"};
+
+/* A field that the module lacks.   [-0, +1, v] */
+static int l_index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  lua_settop(L, 2);
+  for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+    lua_pushstring(L, modules[i]);
+    if (!lua_rawequal(L, 2, -1)) continue;
+    lua_getglobal(L, "require");
+    lua_pushfstring(L, "eddy.%s", modules[i]);
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 1, modules[i]);
+    return 1;
+  }
+  lua_settop(L, 2);
+  for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+    lua_pushstring(L, elsewhere[i].name);
+    if (lua_rawequal(L, 2, -1))
+      eddy__error_throw(L, EDDY_E_RUNTIME, "eddy has no '%s': use eddy.%s", elsewhere[i].name,
+                        elsewhere[i].instead);
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* [-0, +1, v] */
+EDDY_API int luaopen_eddy(lua_State *L) {
+  luaL_checkversion(L);
+  luaL_checkstack(L, 40, NULL);
+  eddy__runtime *rt = eddy__runtime_open(L);
+  lua_newtable(L);
+  eddy__error_open(L);
+  eddy__loop_room(L, rt);
+  eddy__callback_room(L, rt);
+  eddy__future_room(L, rt);
+  eddy__task_room(L, rt);
+  eddy__report_room(L, rt);
+  eddy__coroutine_room(L, rt);
+  eddy__sleep_room(L, rt);
+  eddy__cancel_room(L, rt);
+  eddy__await_room(L, rt);
+  eddy__gather_room(L, rt);
+  eddy__wait_room(L, rt);
+  eddy__group_room(L, rt);
+  eddy__runner_room(L, rt);
+  eddy__timed_room(L, rt);
+  eddy__io_room(L, rt);
+  lua_pushliteral(L, EDDY_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}
