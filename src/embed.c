@@ -56,7 +56,7 @@ static int open_protected(lua_State *L) {
   options.shutdown_timeout = all.shutdown_timeout;
   luaL_requiref(L, "eddy", luaopen_eddy, 0);
   eddy__loop *loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
-  lua_pop(L, 1); /* the record */
+  lua_remove(L, -2); /* the record */
   o->host->loop = loop;
   o->host->handle_sigint = all.handle_sigint != 0;
   loop->is_lazy = all.lazy != 0;

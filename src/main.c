@@ -139,9 +139,8 @@ int eddy__command_run(lua_State *L, eddy_loop *loop, int nargs) {
   int status = eddy_spawn(loop, L, nargs);
   if (status == EDDY_OK) status = eddy_run(loop, L, task);
   if (status == EDDY_FAILED || status == EDDY_CANCELLED) {
-    /* The task tells more than its error. But a deadlock is not the task's own. */
-    int own = eddy_status(L, task);
-    eddy__command_complain(L, own == EDDY_FAILED || own == EDDY_CANCELLED ? task : -1);
+    /* A task that has failed tells more than its error. A deadlock is no failure of the task's own. */
+    eddy__command_complain(L, eddy_status(L, task) == EDDY_FAILED ? task : -1);
   } else if (status != EDDY_OK) {
     eddy__command_complain(L, -1);
   }
@@ -174,9 +173,7 @@ static int k_library(lua_State *L, int status, lua_KContext ctx) {
 
 /* The task of -l: the name of the global and of the module.   [-0, +0, e] */
 static int l_library(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "eddy");
-  lua_getfield(L, -1, "require"); /* the module may wait while it loads */
+  lua_getglobal(L, "require");
   lua_pushvalue(L, 2);
   lua_callk(L, 1, 1, 0, k_library);
   return k_library(L, LUA_OK, 0);
@@ -299,11 +296,7 @@ static void open_libraries(lua_State *L, const command *c) {
   luaL_openlibs(L);
   lua_warning(L, "@on", 0);
   luaL_requiref(L, "eddy", luaopen_eddy, 1);
-  /* Waiting works in plain coroutines too. */
-  lua_getfield(L, -1, "coroutine");
-  lua_getfield(L, -1, "install");
-  lua_call(L, 0, 0);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   make_arg(L, c);
 }
 
@@ -348,15 +341,19 @@ static int pmain(lua_State *L) {
   lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does */
   eddy_options options = {.size = sizeof options, .debug = c->debug, .lazy = 1, .handle_sigint = 1};
   c->loop = eddy_open(L, &options);
-  if (c->loop == NULL) return lua_error(L);
-  watch_stdout();
-  run_all(L, c);
+  if (c->loop == NULL) {
+    eddy__command_complain(L, -1);
+    c->status = EXIT_ERROR;
+  } else {
+    watch_stdout();
+    run_all(L, c);
+  }
   return 0;
 }
 
 /* Shows an error that has left pmain: out of memory, for instance, so nothing may be built here. */
 static void complain_plainly(lua_State *L) {
-  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error without text";
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "not enough memory";
   fprintf(stderr, "eddy: %s\n", text);
 }
 

@@ -183,15 +183,15 @@ static int read_chunk(lua_State *L, eddy_loop *loop, int *load_status) {
 static int k_chunk(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   int n = lua_gettop(L);
-  luaL_checkstack(L, 4, "too many results to show");
+  luaL_checkstack(L, 6, "too many results to show");
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "eddy");
-  lua_getfield(L, -1, "repr");
+  int show = lua_getfield(L, -1, "repr") == LUA_TNIL ? 0 : lua_gettop(L); /* 0: by tostring */
   for (int i = 1; i <= n; i++) {
     size_t size;
-    lua_pushvalue(L, n + 3);
+    if (show != 0) lua_pushvalue(L, show);
     lua_pushvalue(L, i);
-    lua_call(L, 1, 1);
+    if (show != 0) lua_call(L, 1, 1);
     const char *text = luaL_tolstring(L, -1, &size);
     if (i > 1) fputc('\t', stdout);
     fwrite(text, 1, size, stdout);

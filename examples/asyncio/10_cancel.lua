@@ -4,7 +4,7 @@ local eddy = require "eddy"
 local function patient(name)
   print(name .. " sleeps")
   local ok, err = pcall(eddy.sleep, 20000)
-  print(name .. (ok and " woke up" or " cancelled: " .. tostring(err.message)))
+  print(name .. (ok and " woke up" or " ends: " .. tostring(err)))
   if not ok then error(err) end
 end
 
@@ -13,7 +13,7 @@ local function main()
   eddy.sleep(1)
   task:cancel("time to go")
   local _, err = pcall(eddy.await, task)
-  print("CancelledError:", eddy.is_error(err, eddy.CancelledError), tostring(task:cancelled()))
+  print("caught:", eddy.is_error(err, eddy.CancelledError), task:cancelled())
 
   for _, name in ipairs { "Bert", "Carl", "Dora" } do
     eddy.create_task(patient, name):set_name(name)

@@ -21,7 +21,7 @@ local helper = {
 
 local default_timeout = helper.timeout
 local GRACE = 0.1      -- seconds in which what is about to end may do so, before it counts as left behind
-local STUBBORN = 20    -- cancellations after which a task is left alone
+local STUBBORN = 5     -- cancellations after which a task is left alone
 
 -- Busted's own table, of which `require "busted"` shows a part.
 local function core_of_busted()
@@ -34,7 +34,7 @@ local function core_of_busted()
 end
 
 local core = core_of_busted()
-local safe, safe_publish, publish = core.safe, core.safe_publish, core.publish
+local safe, safe_publish, publish, get_trace = core.safe, core.safe_publish, core.publish, core.getTrace
 
 -- What busted calls through `safe` that may wait. The outermost call for a test is recognised apart.
 local may_wait = {
@@ -88,7 +88,7 @@ local function settle(runner, mode, before)
     for turn = 1, math.huge do
       tasks, texts = testing._newer(loop, before, me)
       if #texts == 0 or turn > 10 and (mode == "virtual" or eddy.time() > deadline) then return tasks, texts end
-      eddy.sleep(turn > 5 and mode == "real" and 0.002 or 0)
+      eddy.sleep(turn <= 5 and 0 or mode == "real" and 0.002 or 1e-9)   -- 0 alone would not let libuv speak
     end
   end)
 end
@@ -99,9 +99,9 @@ local function end_tasks(runner, tasks)
     for _ = 1, STUBBORN do
       if #tasks == 0 then return true end
       for _, task in ipairs(tasks) do task:cancel("left behind by a test") end
-      local _, pending = eddy.wait(tasks, { timeout = 0.05 })
-      for _, task in ipairs(tasks) do
-        if task:done() and not task:cancelled() then task:exception() end   -- nobody else will ask
+      local done, pending = eddy.wait(tasks, { timeout = 0.05 })
+      for _, task in ipairs(done) do
+        if not task:cancelled() then task:exception() end   -- nobody else will ask
       end
       tasks = pending
     end
@@ -143,21 +143,23 @@ end
 
 -- --- One function of a spec, as the main task of a run -------------------------------------------------------
 
--- Watches over the running task, and cancels it when it has taken `helper.timeout` seconds. Returns a table that has
--- the reason in `expired` then, and a function that ends the watch.
-local function start_watch(mode)
-  local watch, handle = {}, nil
+-- Watches over the running task: cancels it when it has taken `helper.timeout` seconds, and stops the loop when it will
+-- not end. `watch.expired` is the reason then; `watch.stop()` ends the watch.
+local function start_watch(watch, mode)
   local loop, task = eddy.get_running_loop(), eddy.current_task()
   local limit = helper.timeout
   local deadline = core.monotime() + limit
+  local handle
+  local cancels = 0
 
   local function expire()
-    if not watch.expired then
+    if cancels == 0 then
       local texts = {}
       for _, other in ipairs(eddy.all_tasks(loop)) do texts[#texts + 1] = tostring(other) end
       watch.expired = ("timeout: not done after %g s\n  %s"):format(limit, table.concat(texts, "\n  "))
     end
-    task:cancel(watch.expired)
+    cancels = cancels + 1
+    if cancels > STUBBORN then loop:stop() else task:cancel(watch.expired) end
   end
 
   -- On a virtual clock any moment may be far away, or pass a million times a second: we look at moments that lie ever
@@ -166,53 +168,71 @@ local function start_watch(mode)
     local late = core.monotime() >= deadline
     if late then expire() end
     if mode == "real" then
-      handle = loop:call_later(late and 1 or deadline - core.monotime(), look)
+      handle = loop:call_later(late and 0.2 or deadline - core.monotime(), look)
     elseif delay < 1e9 then
       handle = loop:call_later(delay, look, late and delay or delay * 2)
     end
   end
-  if limit < math.huge then look(1e-3) end
-
-  return watch, function()
+  function watch.stop()
     if handle then handle:cancel() end
   end
+  if limit < math.huge then look(1e-3) end
+end
+
+-- An error that has come from other tasks: adds their tracebacks, with the chain of awaits that led to us.
+local function add_story(trace, main)
+  local story = main:done() and main:traceback() or ""
+  local chain = story:match("\n(stack traceback of task .*\nawaited by task '" .. main:get_name() .. "' at [^\n]*)")
+    or story:match("\n(  1%. [^\n]*\n  | .*)")   -- of a group
+  if chain then trace.traceback = (trace.traceback or "") .. "\n" .. chain end
 end
 
 -- Busted's `safe` in a task. That the function has failed is told to busted when the run has ended: then it is known
 -- whether a deadlock, a timeout or Ctrl-C was the reason.
 local function safe_in_task(mode, descriptor, run, element, block)
   local runner = runner_for(mode, block)
-  local results, failure   -- failure: what busted would publish: channel, element, parent, message, trace
+  local watch, main, results, raised = { stop = function() end }, nil, nil, nil
+  local failure   -- what busted would publish: channel, element, parent, message, trace
+
   core.publish = function(channel, ...)
     if channel[1] ~= "error" and channel[1] ~= "failure" then return publish(channel, ...) end
     failure = table.pack(channel, ...)
   end
+  core.getTrace = function(e, level, message)   -- is asked for where the error is caught
+    raised = message
+    return get_trace(e, level, message)
+  end
 
   local ok, err = pcall(runner.run, runner, function()
-    eddy.current_task():set_name(descriptor)
-    local watch, stop_watch = start_watch(mode)
+    main = eddy.current_task():set_name(descriptor)
+    start_watch(watch, mode)
     results = table.pack(safe(descriptor, function()
       run()
       if watch.expired then error(watch.expired, 0) end   -- it has taken the cancellation and gone on
     end, element))
-    stop_watch()
-    if failure and watch.expired then
-      failure[4] = core.rewriteMessage(element, watch.expired, failure[5])
-    elseif failure and eddy.current_task():cancelling() > 0 then
-      error(eddy.CancelledError())   -- was it Ctrl-C? The runner knows
-    end
+    watch.stop()
+    if failure then error(raised, 0) end   -- the runner may know of a Ctrl-C; and the task has its story then
   end)
-  core.publish = publish
-
-  if not ok and not (failure and eddy.is_error(err, eddy.CancelledError)) then
-    failure = failure or table.pack({ "error", element.descriptor }, element, core.context.parent(element))
-    failure[5] = failure[5] or element.trace
-    failure[4] = core.rewriteMessage(element, err, failure[5])
-    failure.n = 5
-    results = { core.status("error"), n = 1 }
-    if eddy.is_error(err, eddy.Interrupted) then core.skipAll = true end
+  watch.stop()
+  if main and not main:done() and not end_tasks(runner, { main }) then   -- a deadlock; and now too stubborn
+    shared[mode] = nil   -- nobody uses this loop again
+    core.context.pop()   -- as `safe` would have done
   end
-  if failure then publish(table.unpack(failure, 1, failure.n)) end
+  core.publish, core.getTrace = publish, get_trace
+
+  local reason = watch.expired or not (ok or failure and rawequal(err, raised)) and err
+  if reason then
+    local trace = failure and failure[5] or element.trace
+    failure = table.pack({ "error", element.descriptor }, element, core.context.parent(element),
+      core.rewriteMessage(element, reason, trace), trace)
+    results = results or { n = 1 }
+    results[1] = core.status("error")
+  end
+  if failure then
+    if main then add_story(failure[5], main) end
+    publish(table.unpack(failure, 1, failure.n))
+  end
+  if not ok and eddy.is_error(err, eddy.Interrupted) then core.skipAll = true end   -- --keep-going or not
   return table.unpack(results, 1, results.n)
 end
 

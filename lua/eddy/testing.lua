@@ -77,6 +77,7 @@ function testing.assert_no_leaks(f, ...)
   local before = f and inventory(loop)
   local results = f and table.pack(f(...)) or { n = 0 }
   testing.checkpoint(2)   -- what has just been told to end may do so
+  eddy.sleep(1e-9)        -- handles as well: sleep(0) would not let libuv speak
   local _, texts = newer(loop, before, eddy.current_task())
   if #texts > 0 then error(complaint(texts), 2) end
   return table.unpack(results, 1, results.n)

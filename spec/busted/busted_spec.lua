@@ -114,12 +114,20 @@ describe("eddy.busted, when a test is wrong #plain", function()
         eddy.await(eddy.create_task(function() assert.equal(1, 2) end))
       end)
       it("errs", function()
-        eddy.gather(function() error({ code = 7 }) end)
+        local function deep() error({ code = 7 }) end
+        local task = eddy.create_task(deep):set_name("child")
+        eddy.await(task)
+      end)
+      it("errs in a group", function()
+        local tg <close> = eddy.TaskGroup()
+        tg:create_task(function() error("in a group") end)
       end)
     ]]
-    assert.equal("0 successes / 1 failure / 1 error / 0 pending", summary(output))
+    assert.equal("0 successes / 1 failure / 2 errors / 0 pending", summary(output))
     assert.matches("spec.lua:3: Expected objects to be equal", output)
     assert.matches("code = 7", output)
+    assert.matches("traceback of task 'child':.*spec.lua:6: in .*\nawaited by task 'it' at spec.lua:8\n", output)
+    assert.matches("  1. spec.lua:12: in a group\n  | stack traceback", output, 1, true)
   end)
 
   it("fails a test that takes too long, and says where it waits", function()
@@ -142,7 +150,7 @@ describe("eddy.busted, when a test is wrong #plain", function()
       local eddy = require "eddy"
       it("ticks for ever #virtual", function()
         eddy.create_task(function() while true do eddy.sleep(1) end end)
-        eddy.Event():wait()
+        eddy.await(eddy.get_running_loop():create_future())
       end)
     ]], nil, "EDDY_TEST_TIMEOUT=0.2")
     assert.equal("0 successes / 0 failures / 1 error / 0 pending", summary(output))
@@ -155,6 +163,18 @@ describe("eddy.busted, when a test is wrong #plain", function()
       it("is stubborn", function() pcall(eddy.sleep, 60) end)
     ]], nil, "EDDY_TEST_TIMEOUT=0.2")
     assert.equal("0 successes / 0 failures / 1 error / 0 pending", summary(output))
+    assert.matches("timeout: not done after 0.2 s", output)
+  end)
+
+  it("gives up a test that takes every cancellation", function()
+    local output = inner_busted.run([[
+      local eddy = require "eddy"
+      it("never ends", function()
+        while true do pcall(eddy.sleep, 60) end
+      end)
+      it("comes after it", function() eddy.sleep(0) end)
+    ]], nil, "EDDY_TEST_TIMEOUT=0.2")
+    assert.equal("1 success / 0 failures / 1 error / 0 pending", summary(output))
     assert.matches("timeout: not done after 0.2 s", output)
   end)
 
@@ -171,12 +191,12 @@ describe("eddy.busted, when a test is wrong #plain", function()
     local output = inner_busted.run [[
       local eddy = require "eddy"
       it("waits for nothing #virtual", function()
-        eddy.Queue():get()
+        eddy.await(eddy.get_running_loop():create_future())
       end)
     ]]
     assert.equal("0 successes / 0 failures / 1 error / 0 pending", summary(output))
     assert.matches("DeadlockError", output)
-    assert.matches("waiting in get at spec.lua:3", output)
+    assert.matches("waiting in await at spec.lua:3", output)
   end)
 
   it("fails a test that leaves tasks behind, names them, and ends them", function()
@@ -238,7 +258,7 @@ describe("eddy.busted, when a test is wrong #plain", function()
     local output, status = inner_busted.run [[
       local eddy = require "eddy"
       it("is interrupted", function()
-        os.execute("kill -INT $PPID")
+        io.popen("kill -INT $PPID"):close()   -- os.execute would shield us
         eddy.sleep(60)
       end)
       it("comes after it", function() end)

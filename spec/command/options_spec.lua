@@ -7,7 +7,6 @@ describe("eddy's options:", function()
     folder = support.folder {
       ["args.lua"] = "print(#arg, arg[0], arg[1], arg[2], ...)",
       ["greeter.lua"] = "local name = ... return { greet = function() return 'hello from ' .. name end }",
-      ["slow.lua"] = "eddy.sleep(0.001) return { loaded = true }",
       ["app.lua"] = "eddy.sleep(0) print('app', arg[0]:match('[^/]*$'), ...)",
       ["init.lua"] = "from_init = 'init file'",
       ["broken.lua"] = "local = 1",
@@ -94,10 +93,6 @@ describe("eddy's options:", function()
     it("takes another name for the global", function()
       assert.equal("hello from greeter\tnil\n",
         (eddy({ "-l", "g=greeter", "-e", "print(g.greet(), greeter)" }, { env = path_to_folder() })))
-    end)
-
-    it("lets the module wait while it loads", function()
-      assert.equal("true\n", (eddy({ "-l", "slow", "-e", "print(slow.loaded)" }, { env = path_to_folder() })))
     end)
 
     it("that finds nothing ends the command", function()

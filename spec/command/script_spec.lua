@@ -12,13 +12,6 @@ describe("A script run by eddy", function()
     assert.equal("true\n", (run "print(require 'eddy' == eddy)"))
   end)
 
-  it("may wait in plain coroutines", function()
-    assert.equal("1\n2\n", (run [[
-      for i in coroutine.wrap(function() for i = 1, 2 do eddy.sleep(0.001) coroutine.yield(i) end end) do
-        print(i)
-      end]]))
-  end)
-
   it("may start with a line for the shell", function()
     assert.equal("ok\n", (run "#!/usr/bin/env eddy\nprint 'ok'"))
   end)

@@ -86,11 +86,14 @@ describe("A reader of standard output that goes away", function()
 
   it("is noticed at the end of the script as well", function()
     -- The reader has ended before the script's buffered output is written.
-    local out, err = sh [[
-      export f=$(mktemp -u); mkfifo "$f"
-      { "$EDDY" -e 'print(1) io.open(os.getenv "f"):close()'; echo "status $?" >&2; } | { exec <&-; : >"$f"; }
-      rm "$f"]]
-    assert.same({ "", "status 141\n" }, { out, err })
+    local out, err, status = sh [[
+      d=$(mktemp -d); cd "$d"; mkfifo out go
+      "$EDDY" -e 'io.write(1) io.open("go"):close()' >out &
+      exec 3<out 3<&-
+      : >go
+      wait $!; status=$?
+      rm -r "$d"; exit $status]]
+    assert.same({ "", "", 141 }, { out, err, status })
   end)
 
   it("of another pipe does not end the script", function()

@@ -1,10 +1,10 @@
 -- support.lua - runs the command that the environment's EDDY names, and waits for its end.
 local support = {}
 
-local command = os.getenv("EDDY") or "build/release/eddy"
+local command = assert(os.getenv("EDDY"), "the environment's EDDY names no command: start script/test")
 
 -- A command that hangs must not hang the specs. macOS has no timeout.
-local guard = os.execute("command -v timeout >/dev/null 2>&1") and "timeout --foreground 30 " or ""
+local guard = os.execute("command -v timeout >/dev/null 2>&1") and "timeout 30 " or ""
 
 local function quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"

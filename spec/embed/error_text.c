@@ -34,7 +34,7 @@ int main(void) {
 
   const char *text = text_of(loop, L, nested);
   CHECK_HAS("app.lua:4: boom", text);
-  CHECK_HAS("stack traceback:", text);
+  CHECK_HAS("stack traceback", text);
   CHECK_HAS("awaited by", text);
   CHECK_HAS("app.lua:7", text);
 

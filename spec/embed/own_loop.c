@@ -33,6 +33,7 @@ static void share(uv_loop_t *uv) {
   int before = ticks;
   while (ticks == before) uv_run(uv, UV_RUN_ONCE); /* it still turns */
   uv_close((uv_handle_t *)&timer, NULL);
+  CHECK_INT(0, uv_run(uv, UV_RUN_DEFAULT)); /* ends at once: nothing else is active */
 }
 
 int main(void) {
@@ -40,7 +41,6 @@ int main(void) {
   CHECK_INT(0, uv_loop_init(&uv));
   share(&uv);
   share(&uv); /* and another time */
-  uv_run(&uv, UV_RUN_DEFAULT);
   CHECK_INT(0, uv_loop_close(&uv)); /* nothing of eddy's is left in it */
   return 0;
 }

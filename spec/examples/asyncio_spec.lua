@@ -102,12 +102,12 @@ describe("examples/asyncio #plain", function()
   it("10: cancels in 3 s what would sleep for 20,000", function()
     local outcome = run "10_cancel"
     assert.same({
-      "Anna sleeps", "Anna cancelled: time to go", "CancelledError:\ttrue\ttrue",
-      "Bert sleeps", "Carl sleeps", "Dora sleeps", "Carl cancelled: found you",
+      "Anna sleeps", "Anna ends: CancelledError: time to go", "caught:\ttrue\ttrue",
+      "Bert sleeps", "Carl sleeps", "Dora sleeps", "Carl ends: CancelledError: found you",
       "main ends, and with it the others",
     }, { table.unpack(outcome.lines, 1, 8) })
-    assert.matches("^Bert cancelled: ", outcome.lines[9])
-    assert.matches("^Dora cancelled: ", outcome.lines[10])
+    assert.matches("^Bert ends: CancelledError", outcome.lines[9])
+    assert.matches("^Dora ends: CancelledError", outcome.lines[10])
     assert.same({ 0, 1, 1, 1, 1, 1, 2, 3, 3, 3 }, times(outcome))
   end)
 

@@ -20,20 +20,23 @@ local function sandboxed_eddy(outcome, options)
     return all
   end
 
-  local function timed(loop, f, ...)
-    local outer = outcome.loop
-    outcome.loop = loop
+  -- Calls f, which turns the loop; `finish` may turn it as well, and that counts no longer.
+  local function timed(loop, f, finish)
     local start = loop:time()
-    local results = table.pack(pcall(f, ...))
+    outcome.loop = loop
+    local results = table.pack(pcall(f))
     outcome.duration = outcome.duration + loop:time() - start
-    outcome.loop = outer
+    if finish then finish() end
+    outcome.loop = nil
     if not results[1] then error(results[2], 0) end
     return table.unpack(results, 2, results.n)
   end
 
-  function box.run(main, ...)
-    local runner <close> = eddy.Runner(with_clock())
-    return timed(runner:get_loop(), runner.run, runner, main, ...)
+  function box.run(...)
+    local runner, arguments = eddy.Runner(with_clock()), table.pack(...)
+    return timed(runner:get_loop(), function()
+      return runner:run(table.unpack(arguments, 1, arguments.n))
+    end, function() runner:close() end)
   end
 
   function box.new_event_loop(given)
@@ -41,8 +44,8 @@ local function sandboxed_eddy(outcome, options)
     local methods = setmetatable({}, { __index = function(_, name)
       return function(_, ...) return loop[name](loop, ...) end
     end })
-    function methods.run_forever() return timed(loop, loop.run_forever, loop) end
-    function methods.run_until_complete(_, aw) return timed(loop, loop.run_until_complete, loop, aw) end
+    function methods.run_forever() return timed(loop, function() return loop:run_forever() end) end
+    function methods.run_until_complete(_, aw) return timed(loop, function() return loop:run_until_complete(aw) end) end
     return methods
   end
 

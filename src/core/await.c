@@ -154,8 +154,8 @@ static void cancel_await(eddy__task *task, eddy__cancelling *request) {
     eddy__cancel_pass(request, f, 0);
     return;
   }
-  lua_pushvalue(task->co, FUTURE);
-  lua_xmove(task->co, request->L, 1);
+  lua_pushvalue(task->at, FUTURE);
+  lua_xmove(task->at, request->L, 1);
   eddy__cancel_pass(request, f, lua_gettop(request->L));
   lua_pop(request->L, 1);
 }

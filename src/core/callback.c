@@ -23,6 +23,7 @@ struct eddy__callback {
   eddy__timer timer;
   eddy__loop *loop;
   uint32_t generation, anchor;
+  int nargs;
   bool queued, cancelled, anchored;
 };
 
@@ -52,12 +53,9 @@ static int call(lua_State *L) {
   lua_pushcfunction(L, note_traceback);
   lua_getiuservalue(L, 2, UV_FUNCTION);
   lua_getiuservalue(L, 2, UV_ARGUMENTS);
-  int n = 0;
-  if (lua_istable(L, 5)) {
-    n = (int)luaL_len(L, 5);
-    luaL_checkstack(L, n + 8, "too many arguments");
-    for (int i = 1; i <= n; i++) lua_rawgeti(L, 5, i);
-  }
+  int n = cb->nargs;
+  luaL_checkstack(L, n + 8, "too many arguments");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, 5, i);
   lua_remove(L, 5);
   if (lua_pcall(L, n, 0, 3) == LUA_OK) return 0;
   lua_newtable(L); /* 5, the context, over 4, the error with its traceback */
@@ -113,6 +111,7 @@ eddy__callback *eddy__callback_new(lua_State *L, eddy__loop *loop, int idx) {
     lua_setiuservalue(L, object, UV_ARGUMENTS);
   }
   cb->ready.run = run;
+  cb->nargs = n;
   eddy__list_init(&cb->waiter.link);
   cb->loop = loop;
   cb->generation = loop->generation;

@@ -53,9 +53,12 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     eddy__task *task = eddy__container_of(c->first, eddy__task, ready);
     c->first = task->ready.next;
     if (c->first == NULL) c->last = &c->first;
-    if (task->wait != NULL) {
+    if (task->wait != NULL && lua_status(task->at) == LUA_YIELD) {
       task->phase = EDDY_T_WAITING;
       task->wait->cancel(task, c);
+    } else if (task->wait != NULL) { /* a script has closed its coroutine: it will find out when it runs */
+      task->phase = EDDY_T_WAITING;
+      eddy__cancel_wait(task);
     } else { /* what it waited for has settled meanwhile: both in one turn, so the cancellation wins */
       if (task->wake != EDDY_WAKE_CANCEL) task->must_cancel = true;
       task->phase = EDDY_T_READY;

@@ -284,6 +284,15 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+/* Collected with a waiter: a script has closed the coroutine of the task that awaited it (nothing else lets go of a
+ * future that is awaited); that task must find out.   [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  eddy__future *f = lua_touserdata(L, 1);
+  if (eddy__future_pending(f) && !eddy__list_empty(&f->waiters))
+    eddy__future_settle(f, EDDY_F_CANCELLED);
+  return 0;
+}
+
 /* [-0, +0, m] */
 void eddy__future_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {{"done", l_done},
@@ -298,7 +307,7 @@ void eddy__future_room(lua_State *L, eddy__runtime *rt) {
                                      {"get_loop", l_get_loop},
                                      {"await", l_await},
                                      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_future, NULL, methods, meta, lua_gettop(L) - 1);
   rt->meta_future = lua_topointer(L, -1);
   lua_pop(L, 1);

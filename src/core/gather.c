@@ -13,8 +13,11 @@
 #include "core/coroutine.h"
 #include "core/wait.h"
 
+static const eddy__type type_gather = {"gather"};
+
 typedef struct gather {
   eddy__task *task;
+  bool linked;            /* the task is suspended */
   size_t n, left;         /* left: how many are pending */
   eddy__future *failed;   /* the first that failed, when that ends the wait */
   bool return_exceptions;
@@ -27,7 +30,7 @@ enum { FUTURES = 1, BLOCK }; /* in the frame of a suspended gather */
 
 /* Asks all that are pending to stop. */
 static void ask_all(gather *g, eddy__cancelling *request) {
-  lua_State *co = g->task->co;
+  lua_State *co = g->task->at;
   for (size_t i = 1; i <= g->n; i++) {
     lua_rawgeti(co, FUTURES, (lua_Integer)i);
     eddy__future *f = lua_touserdata(co, -1);
@@ -48,6 +51,7 @@ static const eddy__wait wait_map = {"map", cancel_gather};
 
 /* One of map's workers has failed: the others need not go on. */
 static void cancel_rest(gather *g) {
+  if (lua_status(g->task->at) != LUA_YIELD) return; /* a script has closed its coroutine */
   eddy__cancelling request;
   eddy__cancel_begin(&request, eddy__runtime_thread(g->task->future.loop->rt), 0);
   ask_all(g, &request);
@@ -147,6 +151,7 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   gather *g = lua_touserdata(L, BLOCK);
   eddy__task *task = (eddy__task *)ctx;
+  g->linked = false;
   if (eddy__wake_cancelled(task) && !g->cancelled) { /* settled and cancelled in one turn */
     for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
     eddy__wake_check(L, task);
@@ -166,12 +171,15 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
   gather *g = lua_newuserdatauv(L, sizeof *g + n * sizeof *g->waiters, 0);
   eddy__future *settled = NULL;
   g->task = task;
+  g->linked = false;
   g->n = n;
   g->left = 0;
   g->failed = NULL;
   g->return_exceptions = return_exceptions;
   g->cancels_rest = cancels_rest;
   g->cancelled = false;
+  eddy__object_meta(L, &type_gather);
+  lua_setmetatable(L, BLOCK);
   for (size_t i = 0; i < n; i++) {
     eddy__waiter *w = &g->waiters[i];
     eddy__list_init(&w->link);
@@ -199,7 +207,17 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
   }
   if (g->left == 0) return finish(L, g);
   task->waits_for = g;
+  g->linked = true;
   return eddy__suspend(L, task, cancels_rest ? &wait_map : &wait_gather, k_gather);
+}
+
+/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  gather *g = lua_touserdata(L, 1);
+  if (!g->linked) return 0;
+  for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
+  eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+  return 0;
 }
 
 /* Whether gather was given a list: a table that is no awaitable.   [-0, +0, m] */
@@ -325,6 +343,9 @@ static int l_map(lua_State *L) {
 
 /* [-0, +0, m] */
 void eddy__gather_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"gather", l_gather}, {"map", l_map}, {NULL, NULL}};
+  eddy__object_type(L, &type_gather, NULL, NULL, meta, 0);
+  lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
 }

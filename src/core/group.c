@@ -109,8 +109,12 @@ static int l_cancel(lua_State *L) {
 
 enum { CHILD = 1, STARTED, BLOCK }; /* in the frame of a suspended start */
 
+static const eddy__type type_starting = {"TaskGroup:start"};
+
 typedef struct starting {
-  eddy__waiter child, started;
+  eddy__task *task;
+  eddy__waiter child, started; /* linked while the task is suspended */
+  bool linked;
 } starting;
 
 /* Whoever waits for the start and is asked to stop asks the child, and waits for its end. */
@@ -130,6 +134,7 @@ static int k_start(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   eddy__future *child = lua_touserdata(L, CHILD), *started = lua_touserdata(L, STARTED);
   starting *s = lua_touserdata(L, BLOCK);
+  s->linked = false;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
   if (eddy__future_pending(started) && child->state != EDDY_F_DONE)
@@ -173,7 +178,7 @@ static int l_start(lua_State *L) {
   lua_pushcclosure(L, l_started, 3);
   lua_pushvalue(L, started + 1);
   lua_insert(L, 3); /* group, f, started(), arguments, future, started() */
-  starting *s = lua_newuserdatauv(L, sizeof *s, 0);
+  starting *s = eddy__object_new(L, &type_starting, sizeof *s, 0);
   int block = lua_gettop(L);
   lua_pushvalue(L, 2);
   for (int i = 3; i <= started; i++) lua_pushvalue(L, i);
@@ -192,7 +197,19 @@ static int l_start(lua_State *L) {
   eddy__future_watch(&child->future, &s->child);
   eddy__future_watch(lua_touserdata(L, STARTED), &s->started);
   task->waits_for = &child->future;
+  s->task = task;
+  s->linked = true;
   return eddy__suspend(L, task, &wait_start, k_start);
+}
+
+/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+static int l_starting_gc(lua_State *L) {
+  starting *s = lua_touserdata(L, 1);
+  if (!s->linked) return 0;
+  eddy__list_remove(&s->child.link);
+  eddy__list_remove(&s->started.link);
+  eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
+  return 0;
 }
 
 /* --- the end ----------------------------------------------------------------------------------------------------------- */
@@ -398,6 +415,9 @@ void eddy__group_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg meta[] = {
       {"__close", l_close}, {"__gc", l_gc}, {"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"TaskGroup", l_task_group}, {NULL, NULL}};
+  static const luaL_Reg starting_meta[] = {{"__gc", l_starting_gc}, {NULL, NULL}};
+  eddy__object_type(L, &type_starting, NULL, NULL, starting_meta, 0);
+  lua_pop(L, 1);
   eddy__object_type(L, &type_group, NULL, methods, meta, lua_gettop(L) - 1);
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);

@@ -57,7 +57,7 @@ static void on_signal(int sig) {
     signal(SIGINT, on_signal);
 #endif
   eddy__runtime *rt = i->loop->rt;
-  lua_State *L = rt->current != NULL ? rt->current->co : rt->L;
+  lua_State *L = rt->current != NULL ? rt->leaf : rt->L;
   if (L != NULL) lua_sethook(L, on_instructions, LUA_MASKCOUNT, i->count < 2 ? INSTRUCTIONS : 1);
   uv_async_send(&i->loop->async);
 }

@@ -304,12 +304,12 @@ bool eddy__loop_replaceable(const eddy__loop *loop) {
 typedef struct saved {
   eddy__loop *loop;
   eddy__task *current;
-  lua_State *L;
+  lua_State *leaf, *L;
 } saved;
 
 static saved enter(lua_State *L, eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
-  saved s = {rt->loop, rt->current, rt->L};
+  saved s = {rt->loop, rt->current, rt->leaf, rt->L};
   rt->loop = loop;
   rt->current = NULL;
   rt->L = L;
@@ -321,6 +321,7 @@ static void leave(eddy__loop *loop, saved s) {
   eddy__runtime *rt = loop->rt;
   rt->loop = s.loop;
   rt->current = s.current;
+  rt->leaf = s.leaf;
   rt->L = s.L;
   loop->is_running = false;
 }

@@ -156,6 +156,8 @@ static int l_new_event_loop(lua_State *L) {
   return 1;
 }
 
+enum { EDDY_STOPPED = 3 }; /* beside EDDY_STALLED and EDDY_INTERRUPT: by loop:stop() */
+
 /* --- running main -------------------------------------------------------------------------------------------------- */
 
 /* Whether an error raised now would reach the host, and not a pcall of the script.   [-0, +0, m] */
@@ -193,7 +195,10 @@ static int run_main(lua_State *L, eddy__loop *loop, int main) {
     eddy__future_set_extra(L, main, EDDY_EX_NAME);
   }
   luaL_checkstack(L, 24, NULL);
-  return eddy__runner_drive(L, loop, main, true);
+  int rc = eddy__runner_drive(L, loop, main, true);
+  if (rc != 0 || !eddy__future_pending(lua_touserdata(L, main))) return rc;
+  eddy__error_push(L, EDDY_E_RUNTIME, "the loop was stopped before the main task ended");
+  return EDDY_STOPPED;
 }
 
 /* The run is over: the task is at `main`, above it the error of code rc, if that is not 0. Raises, or returns the

@@ -26,6 +26,7 @@ typedef struct eddy__runtime {
   lua_State *L;         /* the thread that turns the running loop; NULL when none runs */
   eddy__loop *loop;     /* the running loop, or NULL */
   eddy__task *current;  /* the task that runs now, or NULL: between tasks, or in a callback */
+  lua_State *leaf;      /* the thread on which it may wait: its own, or that of a coroutine of nested.c */
   const void *meta_future, *meta_task; /* identities of two metatables, for the shortest of checks */
 
   /* Coroutines. Slot i of the table `slots` (in the registry, under this record's address) holds a coroutine at

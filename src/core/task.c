@@ -198,20 +198,46 @@ static void on_foreign_yield(lua_State *L, lua_Debug *ar) {
   lua_error(L);
 }
 
-/* The coroutine died outside of its body's pcall: there was no memory for the end of the task. */
-static void die(eddy__task *task, lua_State *L) {
+/* What is left of a task whose coroutine has died outside of its body's pcall, with status `rc`. */
+typedef struct remains {
+  eddy__task *task;
+  int rc;
+} remains;
+
+/* Settles it with the error on top of its thread: 1: the remains.   [-0, +0, m] */
+static int settle_dead(lua_State *L) {
+  remains *r = lua_touserdata(L, 1);
+  eddy__task *task = r->task;
+  eddy__task_push(L, task);
+  lua_xmove(task->co, L, 1);
+  const char *text = r->rc == LUA_ERRRUN ? lua_tostring(L, -1) : NULL;
+  if (text != NULL && strcmp(text, "cannot resume dead coroutine") == 0)
+    eddy__error_push(L, EDDY_E_RUNTIME, "the coroutine of the task was closed by coroutine.close");
+  if (task->group != NULL) task->future.retrieved = true;
+  eddy__future_fail(L, &task->future, 2);
+  return 0;
+}
+
+/* The coroutine died outside of its body's pcall: there was no memory for the end of the task, or a script has closed
+ * it; whatever it waited for, it waits no more. */
+static void die(eddy__task *task, int rc) {
+  remains r = {task, rc};
+  eddy__runtime *rt = task->future.loop->rt;
+  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__list_remove(&task->waiter.link);
   if (task->phase != EDDY_T_ENDED) end(task);
-  if (eddy__future_pending(&task->future)) {
-    eddy__task_push(L, task);
-    lua_xmove(task->co, L, 1);
-    lua_setiuservalue(L, -2, EDDY_UV_VALUE);
-    lua_pop(L, 1);
-    if (task->group != NULL) task->future.retrieved = true;
-    eddy__future_settle(&task->future, EDDY_F_FAILED);
-    tell_group(task);
+  if (!eddy__future_pending(&task->future)) return;
+  if (eddy__runtime_pcall(rt, settle_dead, &r) != LUA_OK) {
+    if (eddy__future_pending(&task->future)) {
+      eddy__task_push(rt->L, task);
+      lua_insert(rt->L, -2);
+      lua_setiuservalue(rt->L, -2, EDDY_UV_VALUE);
+      eddy__future_settle(&task->future, EDDY_F_FAILED);
+    }
+    lua_pop(rt->L, 1);
+    if (!task->future.retrieved) eddy__report_unarmed(rt->L, task);
   }
-  if (task->future.state == EDDY_F_FAILED && !task->future.retrieved)
-    eddy__report_unarmed(L, task);
+  tell_group(task);
 }
 
 /* Cancelled before its first step: the body never runs. */
@@ -232,6 +258,7 @@ static void step(eddy__ready *r) {
   eddy__runtime *rt = task->future.loop->rt;
   lua_State *co = task->co, *L = rt->L;
   int rc = LUA_OK, nargs = 0, nresults;
+  rt->leaf = co;
   if (task->phase != EDDY_T_NEW) {
     task->phase = EDDY_T_RUNNING;
     rt->current = task;
@@ -247,14 +274,14 @@ static void step(eddy__ready *r) {
   rt->current = NULL;
   if (rc == LUA_YIELD) {
     if (task->phase != EDDY_T_RUNNING) return;
-    lua_pop(co, nresults); /* by coroutine.yield: nobody would ever wake it */
+    lua_pop(co, nresults); /* it was suspended by coroutine.yield: nobody would ever wake it */
     task->foreign_yield = true;
     task->phase = EDDY_T_READY;
     lua_sethook(co, on_foreign_yield, LUA_MASKCOUNT, 1);
     eddy__loop_ready(task->future.loop, &task->ready);
     return;
   }
-  if (rc != LUA_OK) die(task, L);
+  if (rc != LUA_OK) die(task, rc);
   if (rc == LUA_OK) lua_settop(co, 1);
   if (!task->keeps_slot)
     give_back(rt, task->slot, rc != LUA_OK);
@@ -269,6 +296,32 @@ void eddy__task_release(eddy__task *task) {
 
 /* --- suspend and wake ---------------------------------------------------------------------------------------- */
 
+/* Pops a function and pushes its name: where it stands in a library ("table.sort"), else as it was called.
+ *   [-1, +1, m] */
+static const char *push_function_name(lua_State *L, const char *called) {
+  int function = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, function + 1); lua_settop(L, function + 2)) {
+    if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
+    for (lua_pushnil(L); lua_next(L, function + 3); lua_pop(L, 1)) {
+      if (!lua_rawequal(L, -1, function) || lua_type(L, -2) != LUA_TSTRING) continue;
+      const char *library = lua_tostring(L, function + 2), *name = lua_tostring(L, -2);
+      if (strcmp(library, LUA_GNAME) == 0)
+        lua_pushstring(L, name);
+      else
+        lua_pushfstring(L, "%s.%s", library, name);
+      lua_replace(L, function);
+      lua_settop(L, function);
+      return lua_tostring(L, function);
+    }
+  }
+  lua_settop(L, function);
+  lua_pushstring(L, called != NULL ? called : "?");
+  lua_replace(L, function);
+  return lua_tostring(L, function);
+}
+
 /* Why the running code cannot be suspended.   [-0, +0, v] */
 static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
   if (rt->current == NULL && rt->loop == NULL)
@@ -281,17 +334,19 @@ static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
                       name);
   lua_Debug ar;
   for (int level = 1; !lua_isyieldable(L) && lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sn", &ar);
+    lua_getinfo(L, "Snf", &ar);
     if (strcmp(ar.what, "C") == 0)
       eddy__error_throw(L, EDDY_E_RUNTIME,
                         "'%s' cannot wait here: it is called from within '%s', a C function that "
                         "cannot be suspended",
-                        name, ar.name != NULL ? ar.name : "?");
+                        name, push_function_name(L, ar.name));
+    lua_pop(L, 1);
   }
-  if (rt->current->co != L)
+  if (rt->leaf != L)
     eddy__error_throw(L, EDDY_E_RUNTIME,
                       "'%s' cannot wait in a coroutine that was resumed by Lua's own coroutine "
-                      "functions: only the task itself can be suspended (eddy.create_task(f) makes one)",
+                      "functions: resume it with eddy.coroutine, which has the same functions, or call "
+                      "eddy.coroutine.install()",
                       name);
   eddy__error_throw(L, EDDY_E_RUNTIME,
                     "'%s' cannot wait here: a metamethod, hook or finalizer runs that cannot be "
@@ -304,24 +359,43 @@ static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
 eddy__task *eddy__running(lua_State *L, const char *name) {
   eddy__runtime *rt = eddy__runtime_of(L);
   eddy__task *task = rt->current;
-  return task != NULL && task->co == L && lua_isyieldable(L) ? task : complain(L, rt, name);
+  return task != NULL && rt->leaf == L && lua_isyieldable(L) ? task : complain(L, rt, name);
+}
+
+/* Every suspended function goes on here. A script can get hold of a task's thread (coroutine.running) and resume it:
+ * then nothing was woken, and it is suspended again. */
+static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
+  eddy__task *task = (eddy__task *)ctx;
+  eddy__runtime *rt = task->future.loop->rt;
+  lua_settop(L, task->top);
+  if (rt->current != task || rt->leaf != L || task->phase != EDDY_T_RUNNING)
+    return lua_yieldk(L, 0, ctx, k_resumed);
+  return task->k(L, status, ctx);
+}
+
+/* Notes where the task stops.   [-0, +0, -] */
+static void stop_at(lua_State *L, eddy__task *task, lua_KFunction k) {
+  task->at = L;
+  task->k = k;
+  task->top = lua_gettop(L);
+  task->wake = EDDY_WAKE_NORMAL;
 }
 
 /* [-0, +0, y] */
 int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KFunction k) {
+  stop_at(L, task, k);
   task->wait = wait;
   task->phase = EDDY_T_WAITING;
-  task->wake = EDDY_WAKE_NORMAL;
   if (task->must_cancel) eddy__cancel_now(L, task);
-  return lua_yieldk(L, 0, (lua_KContext)task, k);
+  return lua_yieldk(L, 0, (lua_KContext)task, k_resumed);
 }
 
 /* [-0, +0, y] */
 int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k) {
+  stop_at(L, task, k);
   task->phase = EDDY_T_READY; /* a cancellation from now on finds it ready; one from before, must_cancel */
-  task->wake = EDDY_WAKE_NORMAL;
   eddy__loop_ready(task->future.loop, &task->ready);
-  return lua_yieldk(L, 0, (lua_KContext)task, k);
+  return lua_yieldk(L, 0, (lua_KContext)task, k_resumed);
 }
 
 bool eddy__task_wake(eddy__task *task, int why) {
@@ -376,8 +450,9 @@ void eddy__task_name(lua_State *L, eddy__task *task, int idx) {
 void eddy__task_place(lua_State *L, eddy__task *task) {
   lua_Debug ar;
   if (task->phase != EDDY_T_NEW && task->phase != EDDY_T_ENDED) {
-    for (int level = 0; lua_getstack(task->co, level, &ar); level++) {
-      lua_getinfo(task->co, "Sl", &ar);
+    lua_State *at = task->phase == EDDY_T_RUNNING ? task->future.loop->rt->leaf : task->at;
+    for (int level = 0; at != NULL && lua_getstack(at, level, &ar); level++) {
+      lua_getinfo(at, "Sl", &ar);
       if (ar.currentline <= 0) continue;
       lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       return;
@@ -391,7 +466,7 @@ int eddy__task_msgh(lua_State *L) {
   lua_settop(L, 1);
   eddy__runtime *rt = eddy__runtime_find(L);
   eddy__task *task = rt->current;
-  if (task == NULL || task->co != L || eddy__error_is(L, 1, EDDY_E_CANCELLED)) return 1;
+  if (task == NULL || rt->leaf != L || eddy__error_is(L, 1, EDDY_E_CANCELLED)) return 1;
   eddy__task_push(L, task);
   eddy__future_extra(L, 2, EDDY_EX_RAISED);
   eddy__future_extra(L, 2, EDDY_EX_TRACEBACK);

@@ -21,7 +21,7 @@ typedef struct eddy__wait {
   const char *name; /* "sleep": what texts say the task is waiting in */
   /* Somebody asks the suspended task to stop. Either undoes the wait and calls eddy__task_wake(task,
    * EDDY_WAKE_CANCEL), or passes the request on to what is waited for (eddy__cancel_pass) and leaves the task
-   * suspended until that has ended. The frame of the suspended function is what lua_ calls on task->co see.
+   * suspended until that has ended. The frame of the suspended function is what lua_ calls on task->at see.
    * Never raises. */
   void (*cancel)(eddy__task *task, eddy__cancelling *request);
 } eddy__wait;
@@ -36,12 +36,15 @@ struct eddy__task {
   eddy__waiter waiter; /* for the one future that it awaits */
   eddy__timer timer;   /* for a wait with a deadline */
   lua_State *co;
+  lua_State *at;          /* the thread whose function was suspended: co, or that of a coroutine inside it */
+  lua_KFunction k;        /* what goes on there when it is woken */
   const eddy__wait *wait; /* what it waits in; NULL when it does not */
   void *waits_for;        /* the wait's own: a future, a block, a stream */
   struct eddy__group *group;
   eddy__list member; /* in group->children, or group->failed */
   uint32_t slot;
   uint32_t id;
+  int top;        /* of the suspended function's frame */
   int cancelling; /* cancellations asked for and not taken back */
   uint8_t phase, wake;
   bool must_cancel;   /* at its next step or suspension */

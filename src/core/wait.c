@@ -36,8 +36,11 @@ static void check_all(lua_State *L, eddy__task *task, int idx, size_t n) {
 enum { ALL, FIRST, FIRST_FAILURE };
 static const char *const conditions[] = {"ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", NULL};
 
+static const eddy__type type_waiting = {"wait"};
+
 typedef struct waiting {
   eddy__task *task;
+  bool linked; /* the task is suspended */
   size_t n, left;
   int condition;
   eddy__waiter waiters[];
@@ -74,6 +77,7 @@ static void on_due(eddy__timer *t) {
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   waiting *w = lua_touserdata(L, BLOCK);
+  w->linked = false;
   unlink_all(w);
   eddy__wake_check(L, (eddy__task *)ctx);
   lua_newtable(L);
@@ -103,9 +107,12 @@ static int l_wait(lua_State *L) {
   size_t n = eddy__wait_futures(L, task->future.loop, 1, 1, true);
   waiting *w = lua_newuserdatauv(L, sizeof *w + n * sizeof *w->waiters, 0);
   w->task = task;
+  w->linked = false;
   w->n = n;
   w->left = 0;
   w->condition = condition;
+  eddy__object_meta(L, &type_waiting);
+  lua_setmetatable(L, BLOCK);
   check_all(L, task, FUTURES, n);
   bool enough = false;
   for (size_t i = 0; i < n; i++) {
@@ -125,7 +132,17 @@ static int l_wait(lua_State *L) {
     if (eddy__future_pending(f)) eddy__future_watch(f, &w->waiters[i]);
   }
   task->waits_for = w;
+  w->linked = true;
   return eddy__suspend(L, task, &wait_wait, k_wait);
+}
+
+/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+static int l_waiting_gc(lua_State *L) {
+  waiting *w = lua_touserdata(L, 1);
+  if (!w->linked) return 0;
+  unlink_all(w);
+  eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
+  return 0;
 }
 
 /* --- as_completed -------------------------------------------------------------------------------------------------- */
@@ -260,6 +277,9 @@ void eddy__wait_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg meta[] = {{"__call", l_next}, {"__gc", l_completion_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"wait", l_wait}, {"as_completed", l_as_completed}, {NULL, NULL}};
+  static const luaL_Reg waiting_meta[] = {{"__gc", l_waiting_gc}, {NULL, NULL}};
+  eddy__object_type(L, &type_waiting, NULL, NULL, waiting_meta, 0);
+  lua_pop(L, 1);
   eddy__object_type(L, &type_completion, NULL, NULL, meta, lua_gettop(L) - 1);
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);

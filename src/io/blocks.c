@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blocks.c - a pool of blocks to receive into; see blocks.h.
+ * Touch:  freely.
+ */
+#include "io/blocks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char blocks_key; /* its address: where the pool lies in the registry */
+
+/* The state ends. What is still lent comes back later, and is freed then.   [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  eddy__blocks *b = lua_touserdata(L, 1);
+  while (b->n > 0 && b->n <= EDDY_BLOCKS_KEPT) free(b->kept[--b->n]);
+  b->n = EDDY_BLOCKS_KEPT + 1; /* keeps nothing more */
+  return 0;
+}
+
+/* [-0, +0, m] */
+eddy__blocks *eddy__blocks_open(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
+  eddy__blocks *b = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (b != NULL) return b;
+  b = lua_newuserdatauv(L, sizeof *b, 0);
+  memset(b, 0, sizeof *b);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &blocks_key);
+  return b;
+}
+
+char *eddy__blocks_take(eddy__blocks *b) {
+  char *block = b->n > 0 && b->n <= EDDY_BLOCKS_KEPT ? b->kept[--b->n] : malloc(EDDY_BLOCK_SIZE);
+  if (block != NULL) b->lent++;
+  return block;
+}
+
+void eddy__blocks_give(eddy__blocks *b, char *block) {
+  if (block == NULL) return;
+  b->lent--;
+  if (b->n < EDDY_BLOCKS_KEPT)
+    b->kept[b->n++] = block;
+  else
+    free(block);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.c - life of a uv_handle_t from init to its close callback; see handle.h.
+ * Touch:  with care: both l_gc's path and on_closed end with the same line.
+ */
+#include "io/handle.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* [-0, +0, -] */
+void eddy__place_of_caller(lua_State *L, char *place, size_t size) {
+  lua_Debug ar;
+  snprintf(place, size, "?");
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue; /* C in between: pcall, a helper of eddy's */
+    snprintf(place, size, "%s:%d", ar.short_src, ar.currentline);
+    return;
+  }
+}
+
+/* [-0, +0, -] */
+void eddy__warn_unclosed(lua_State *L, const char *what, const char *place) {
+  lua_warning(L, "ResourceWarning: unclosed ", 1);
+  lua_warning(L, what, 1);
+  lua_warning(L, " opened at ", 1);
+  lua_warning(L, place, 0);
+}
+
+static void warn(lua_State *L, const eddy__handle *h) {
+  char text[EDDY_TEXT_SIZE];
+  if (h->was_asked || h->is_quiet) return;
+  h->kind->describe(h, text, sizeof text);
+  eddy__warn_unclosed(L, text, h->opened_at);
+}
+
+/* The loop ends. */
+static void on_teardown(eddy__keeper *keeper) {
+  eddy__handle *h = eddy__container_of(keeper, eddy__handle, keeper);
+  warn(h->loop->rt->main, h);
+  eddy__handle_close(h);
+}
+
+void eddy__handle_init(eddy__handle *h, const eddy__handle_kind *kind, eddy__loop *loop,
+                       uv_handle_t *uv) {
+  memset(h, 0, sizeof *h);
+  eddy__list_init(&h->keeper.link);
+  h->keeper.close = on_teardown;
+  h->kind = kind;
+  h->loop = loop;
+  h->uv = uv;
+}
+
+void eddy__handle_opened(eddy__handle *h) {
+  h->uv->data = h;
+  h->is_open = true;
+  eddy__list_push(&h->loop->handles, &h->keeper.link);
+}
+
+static void on_closed(uv_handle_t *uv) {
+  eddy__handle *h = uv->data;
+  h->is_open = false;
+  eddy__list_remove(&h->keeper.link);
+  if (h->kind->on_closed != NULL) h->kind->on_closed(h);
+  if (h->is_dropped) h->kind->release(h);
+}
+
+void eddy__handle_close(eddy__handle *h) {
+  if (!h->is_open || h->is_closing) return;
+  h->is_closing = true;
+  h->was_asked = true;
+  h->kind->on_closing(h);
+  uv_close(h->uv, on_closed);
+}
+
+/* [-0, +0, -] */
+void eddy__handle_drop(lua_State *L, eddy__handle *h) {
+  h->is_dropped = true;
+  if (h->is_open && !h->was_asked) {
+    warn(L, h);
+    eddy__handle_close(h);
+  }
+  if (!h->is_open) h->kind->release(h);
+}
+
+/* [-0, +0, v] */
+eddy__task *eddy__running_on(lua_State *L, const eddy__loop *loop, const char *name) {
+  eddy__task *task = eddy__running(L, name);
+  if (task->future.loop != loop)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s' on an object of another loop", name);
+  return task;
+}

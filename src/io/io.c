@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io.c - the door of src/io; see io.h.
+ * Touch:  freely.
+ */
+#include "io/io.h"
+
+#include <signal.h>
+
+#include "io/dns.h"
+#include "io/fs.h"
+#include "io/server.h"
+#include "io/tcp.h"
+
+#ifdef SIGPIPE
+static void on_sigpipe(int signal) { (void)signal; }
+#endif
+
+/* A peer that is gone is an error of the write, not the end of the process. A handler, not SIG_IGN, as programs that are
+ * started would inherit that; a disposition of the host's stays. */
+static void survive_sigpipe(void) {
+#ifdef SIGPIPE
+  struct sigaction now;
+  if (sigaction(SIGPIPE, NULL, &now) < 0 || now.sa_handler != SIG_DFL) return;
+  now.sa_handler = on_sigpipe;
+  now.sa_flags = SA_RESTART;
+  sigaction(SIGPIPE, &now, NULL);
+#endif
+}
+
+/* [-0, +0, m] */
+void eddy__io_room(lua_State *L, eddy__runtime *rt) {
+  survive_sigpipe();
+  eddy__dns_room(L, rt);
+  eddy__tcp_room(L, rt);
+  eddy__connect_room(L, rt);
+  eddy__server_room(L, rt);
+  eddy__fs_room(L, rt);
+  eddy__file_room(L, rt);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h - what all streams share: read formats, write, high-water mark, half-close, close.
+ * Owns:   eddy__stream, in malloc'd memory that libuv and the userdata share; its input; what is queued.
+ * Uses:   handle.h, input.h, park.h.      Used by: tcp.c, server.c; pipes, terminals and TLS to come.
+ * Touch:  with care. Callbacks keep bytes and wake tasks; Lua values are made in the task that reads.
+ *
+ * The room has three files: stream.c (life, close, texts), stream_read.c, stream_write.c.
+ */
+#ifndef EDDY_IO_STREAM_H
+#define EDDY_IO_STREAM_H
+
+#include <lauxlib.h>
+
+#include "io/handle.h"
+#include "io/input.h"
+#include "io/park.h"
+
+enum { EDDY_HIGH_WATER = 65536 };
+
+typedef struct eddy__stream {
+  eddy__handle handle; /* first: a stream is a handle */
+  union {
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+    uv_tty_t tty;
+  } uv;
+
+  eddy__input in;
+  eddy__want want;     /* of the task that reads */
+  eddy__task *reader;  /* the task that is suspended in a read, until it runs again */
+  bool is_reading;     /* libuv was asked to read */
+  bool is_hungry;      /* the reader needs more than what is there */
+  bool was_refused;    /* libuv has offered bytes that nobody wants; the second time stops reading */
+  bool lacked_memory;  /* the last offer failed for that reason */
+
+  size_t high, low;    /* water marks of what is queued */
+  eddy__list writers;  /* tasks that wait until the queue is below the low one */
+  int write_error;     /* the first error of a queued write; all later writes raise it */
+  bool error_was_told;
+
+  uv_shutdown_t shutdown;
+  bool was_shut;       /* nothing more can be written */
+  bool is_shutting;    /* `shutdown` is under way */
+  bool is_ending;      /* close was asked for: what is queued goes out first */
+  eddy__list closers;  /* tasks in wait_closed */
+} eddy__stream;
+
+/* Makes the metatable of a kind of stream: the methods of all streams and its own.   [-0, +0, m] */
+void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *methods);
+
+/* A new stream that is not open yet, in `size` bytes of zeroed memory, with the userdata that owns it. The caller
+ * inits libuv's part, then calls eddy__handle_opened.   [-0, +1, m] */
+eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type *type,
+                               const eddy__handle_kind *kind, size_t size, size_t limit);
+
+/* For a kind of stream: its on_closing, on_closed; and the end of its release, which frees the memory. */
+void eddy__stream_on_closing(eddy__handle *h);
+void eddy__stream_on_closed(eddy__handle *h);
+void eddy__stream_release(eddy__handle *h);
+
+/* The stream of any kind at arg.   [-0, +0, v] */
+eddy__stream *eddy__stream_check(lua_State *L, int arg);
+
+/* The same when the caller's own checks have passed it before.   [-0, +0, -] */
+static inline eddy__stream *eddy__stream_at(lua_State *L, int idx) {
+  return *(eddy__stream **)lua_touserdata(L, idx);
+}
+
+/* Raises "RuntimeError: 'f' on a closed <what>".   [-0, +0, v] */
+int eddy__stream_raise_closed(lua_State *L, const eddy__stream *s, const char *name);
+
+/* Whether it is closed, or will be once what is queued has gone out. */
+static inline bool eddy__stream_is_closing(const eddy__stream *s) {
+  return s->is_ending || s->handle.is_closing || !s->handle.is_open;
+}
+
+/* Closes it after what is queued has gone out; or at once. */
+void eddy__stream_close(eddy__stream *s);
+void eddy__stream_abort(eddy__stream *s);
+
+/* Suspends the running task until the stream is closed, if it is not yet; k goes on either way.  [-0, +n, y] */
+int eddy__stream_wait_closed(lua_State *L, eddy__stream *s, eddy__task *task, lua_KFunction k);
+
+/* Whoever closes last has nothing queued any more (stream_write.c tells stream.c). */
+void eddy__stream_flushed(eddy__stream *s);
+
+/* Between the files of this room: wakes the reader; methods.   [-0, +n, y] */
+void eddy__stream_wake_reader(eddy__stream *s);
+int eddy__stream_l_read(lua_State *L);
+int eddy__stream_l_read_exactly(lua_State *L);
+int eddy__stream_l_read_until(lua_State *L);
+int eddy__stream_l_lines(lua_State *L);
+int eddy__stream_l_at_eof(lua_State *L);
+int eddy__stream_l_write(lua_State *L);
+int eddy__stream_l_drain(lua_State *L);
+int eddy__stream_l_shutdown(lua_State *L);
+int eddy__stream_l_set_write_buffer_limits(lua_State *L);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_read.c - reading from a stream; see stream.h.
+ * Touch:  with care. libuv reads while somebody wants bytes or there is room below the limit. When there is not, an offer
+ *         is refused once (that costs no system call) before reading is stopped.
+ */
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "io/stream.h"
+
+/* --- libuv's side -------------------------------------------------------------------------------------------- */
+
+void eddy__stream_wake_reader(eddy__stream *s) {
+  s->is_hungry = false;
+  if (s->reader != NULL) eddy__task_wake(s->reader, EDDY_WAKE_NORMAL);
+}
+
+static void stop(eddy__stream *s) {
+  if (s->is_reading) uv_read_stop(&s->uv.stream);
+  s->is_reading = false;
+}
+
+static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
+  (void)suggested;
+  eddy__stream *s = uv->data;
+  char *memory = NULL;
+  size_t size = 0;
+  s->lacked_memory = false;
+  if (s->is_hungry || eddy__input_size(&s->in) < s->in.limit) {
+    size = eddy__input_offer(&s->in, &memory);
+    s->lacked_memory = size == 0;
+    s->was_refused = false;
+  }
+  *buf = uv_buf_init(memory, (unsigned)(size < 1u << 30 ? size : 1u << 30));
+}
+
+/* on_alloc has offered nothing, so the bytes are still in the kernel. */
+static void refused(eddy__stream *s) {
+  if (s->lacked_memory) {
+    s->in.error = UV_ENOMEM;
+    stop(s);
+    eddy__stream_wake_reader(s);
+  } else if (s->was_refused) {
+    stop(s);
+  }
+  s->was_refused = true;
+}
+
+static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
+  eddy__stream *s = uv->data;
+  if (n == UV_ENOBUFS && (buf->base == NULL || buf->len == 0)) {
+    refused(s);
+    return;
+  }
+  if (buf->base != NULL) eddy__input_received(&s->in, buf->base, n > 0 ? (size_t)n : 0);
+  if (n == 0) return; /* EAGAIN */
+  if (n < 0) {
+    stop(s);
+    if (n == UV_EOF)
+      s->in.eof = true;
+    else
+      s->in.error = (int)n;
+  }
+  if (s->is_hungry && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
+    eddy__stream_wake_reader(s);
+}
+
+/* --- the task's side ------------------------------------------------------------------------------------------ */
+
+static void cancel_read(eddy__task *task, eddy__cancelling *request) {
+  (void)request;
+  eddy__stream *s = task->waits_for;
+  s->reader = NULL;
+  s->is_hungry = false;
+  eddy__cancel_wait(task);
+}
+
+static const eddy__wait wait_read = {"read", cancel_read};
+
+static int k_read(lua_State *L, int status, lua_KContext ctx);
+
+/* Suspends the task until the callbacks have found what it wants.   [-0, +n, y] */
+static int wait_for_more(lua_State *L, eddy__stream *s, eddy__task *task) {
+  if (!s->is_reading) {
+    int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+    if (rc < 0) return eddy__raise(L, rc, "read");
+    s->is_reading = true;
+  }
+  s->is_hungry = true;
+  s->reader = task;
+  task->waits_for = s;
+  return eddy__suspend(L, task, &wait_read, k_read);
+}
+
+/* A closed stream has nothing more to say.   [-0, +n, v] */
+static int answer_closed(lua_State *L, eddy__stream *s) {
+  if (s->want.kind == EDDY_WANT_EXACT || s->want.kind == EDDY_WANT_UNTIL)
+    return eddy__input_raise(L, &s->in, &s->want, EDDY_IN_SHORT);
+  lua_pushnil(L);
+  return 1;
+}
+
+/* Reads what s->want says; when that is WANT_MORE, the formats at 2 and above.   [-0, +n, y] */
+static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
+  int last = lua_gettop(L);
+  bool many = s->want.kind == EDDY_WANT_MORE;
+  eddy__want want = s->want;
+  if (eddy__stream_is_closing(s)) {
+    s->want.take = 0;
+    return answer_closed(L, s);
+  }
+  int found = many ? eddy__input_look_all(L, &s->in, 2, last, &want)
+                   : eddy__input_look(&s->in, 0, &want);
+  if (found == EDDY_IN_MORE) return wait_for_more(L, s, task);
+  if (found != EDDY_IN_READY && found != EDDY_IN_END)
+    return eddy__input_raise(L, &s->in, &want, found);
+  if (many) return eddy__input_push_all(L, &s->in, 2, last);
+  eddy__input_push(L, &s->in, &want, found);
+  return 1;
+}
+
+static int k_read(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__task *task = (eddy__task *)ctx;
+  eddy__stream *s = eddy__stream_at(L, 1);
+  if (s->reader == task) s->reader = NULL; /* a cancelled one may have been followed by another already */
+  eddy__wake_check(L, task);
+  return go_on(L, s, task);
+}
+
+/* The running task, which may read the stream at 1.   [-0, +0, v] */
+static eddy__task *check_reader(lua_State *L, const eddy__stream *s, const char *name) {
+  eddy__task *task = eddy__running_on(L, s->handle.loop, name);
+  if (s->reader != NULL)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': another task is reading this stream already", name);
+  return task;
+}
+
+/* Reads the formats at 2 and above, a line if there are none.   [-0, +n, y] */
+static int read_formats(lua_State *L, const char *name) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  int n = lua_gettop(L) - 1;
+  eddy__want want;
+  if (n == 0) lua_pushliteral(L, "l");
+  for (int i = n == 0 ? 2 : n + 1; i >= 2; i--) eddy__want_format(L, i, &want);
+  eddy__task *task = check_reader(L, s, name);
+  s->want = want; /* the first one, as it was checked last */
+  if (n > 1) s->want.kind = EDDY_WANT_MORE;
+  s->in.scanned = 0;
+  return go_on(L, s, task);
+}
+
+/* stream:read(format...) -> ...   [-0, +n, y] */
+int eddy__stream_l_read(lua_State *L) { return read_formats(L, "read"); }
+
+/* stream:read_exactly(n) -> string   [-0, +1, y] */
+int eddy__stream_l_read_exactly(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, n >= 0, 2, "a count cannot be negative");
+  eddy__task *task = check_reader(L, s, "read_exactly");
+  lua_settop(L, 1);
+  memset(&s->want, 0, sizeof s->want);
+  s->want.kind = EDDY_WANT_EXACT;
+  s->want.count = (size_t)n;
+  return go_on(L, s, task);
+}
+
+/* stream:read_until(separator or list of them) -> string that ends with one   [-0, +1, y] */
+int eddy__stream_l_read_until(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  lua_settop(L, 2);
+  const eddy__want *want = eddy__want_until(L, 2);
+  eddy__task *task = check_reader(L, s, "read_until");
+  s->want = *want;
+  s->in.scanned = 0;
+  return go_on(L, s, task);
+}
+
+/* stream:at_eof() -> whether all was read, as far as is known without waiting   [-0, +1, v] */
+int eddy__stream_l_at_eof(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  bool at_end = s->in.eof && eddy__input_size(&s->in) == 0;
+  lua_pushboolean(L, at_end || eddy__stream_is_closing(s));
+  return 1;
+}
+
+/* The iterator; upvalues: the record, the stream, the formats.   [-0, +n, y] */
+static int l_next_line(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  int n = (int)lua_tointeger(L, lua_upvalueindex(3));
+  luaL_checkstack(L, n + 1, "too many formats");
+  for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(4 + i));
+  return read_formats(L, "lines");
+}
+
+/* stream:lines(format...) -> iterator   [-0, +1, v] */
+int eddy__stream_l_lines(lua_State *L) {
+  eddy__stream_check(L, 1);
+  int n = lua_gettop(L) - 1;
+  eddy__want want;
+  luaL_argcheck(L, n <= 200, 202, "too many formats");
+  for (int i = 2; i <= n + 1; i++) eddy__want_format(L, i, &want);
+  lua_pushinteger(L, n);
+  lua_insert(L, 2);
+  eddy__runtime_push(L);
+  lua_insert(L, 1);
+  lua_pushcclosure(L, l_next_line, n + 3);
+  return 1;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_write.c - writing to a stream; see stream.h.
+ * Owns:   requests, each a userdata that the loop anchors until libuv has sent it; its user value are the strings.
+ * Touch:  with care. What can be sent at once is sent at once; only the rest is queued, and only then is there a request.
+ */
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "io/stream.h"
+
+enum { COPIED_SIZE = 4096 }; /* shorter pieces of a write of many pieces are copied together */
+
+typedef struct request {
+  uv_write_t uv;
+  eddy__stream *stream;
+  uint32_t anchor;
+  unsigned n;
+  uv_buf_t bufs[];
+} request;
+
+/* --- what is to be sent ----------------------------------------------------------------------------------------- */
+
+typedef struct pieces {
+  size_t n;      /* buffers: a long piece is one, short ones that follow each other are one */
+  size_t longs;  /* how many of them are long */
+  size_t copied; /* bytes of the short ones */
+  bool in_short;
+} pieces;
+
+/* Counts the piece at the top of the stack, a string or number.   [-0, +0, v] */
+static void count_piece(lua_State *L, int arg, pieces *p) {
+  size_t size;
+  int type = lua_type(L, -1);
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+    luaL_argerror(L, arg, lua_pushfstring(L, "a table of strings expected, got one with a %s",
+                                          lua_typename(L, type)));
+  lua_tolstring(L, -1, &size); /* a number becomes a string in its place, a copy */
+  if (size >= COPIED_SIZE) {
+    p->n++;
+    p->longs++;
+    p->in_short = false;
+  } else if (size > 0) {
+    p->n += !p->in_short;
+    p->in_short = true;
+    p->copied += size;
+  }
+}
+
+/* Calls `f` with each piece of the arguments 2 to last at the top of the stack.   [-0, +0, v] */
+static void for_pieces(lua_State *L, int last, void (*f)(lua_State *, int, void *), void *argument) {
+  for (int arg = 2; arg <= last; arg++) {
+    if (lua_type(L, arg) != LUA_TTABLE) {
+      lua_pushvalue(L, arg);
+      f(L, arg, argument);
+      lua_pop(L, 1);
+      continue;
+    }
+    lua_Integer n = (lua_Integer)lua_rawlen(L, arg);
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
+      lua_rawgeti(L, arg, i);
+      f(L, arg, argument);
+    }
+  }
+}
+
+static void on_count(lua_State *L, int arg, void *argument) { count_piece(L, arg, argument); }
+
+typedef struct filling {
+  request *r;
+  char *copy;
+  int strings; /* index of the table that keeps the long ones */
+  int kept;
+  bool in_short;
+} filling;
+
+/* [-0, +0, m] */
+static void on_fill(lua_State *L, int arg, void *argument) {
+  (void)arg;
+  filling *f = argument;
+  size_t size;
+  const char *text = lua_tolstring(L, -1, &size);
+  if (size >= COPIED_SIZE) {
+    f->r->bufs[f->r->n++] = uv_buf_init((char *)text, 0);
+    f->r->bufs[f->r->n - 1].len = size;
+    f->in_short = false;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, f->strings, ++f->kept);
+  } else if (size > 0) {
+    memcpy(f->copy, text, size);
+    if (!f->in_short) f->r->bufs[f->r->n++] = uv_buf_init(f->copy, 0);
+    f->r->bufs[f->r->n - 1].len += size;
+    f->in_short = true;
+    f->copy += size;
+  }
+}
+
+/* Pushes a request without buffers, `copied` bytes of memory behind them.   [-0, +1, m] */
+static request *push_request(lua_State *L, eddy__stream *s, size_t n, size_t copied) {
+  request *r = lua_newuserdatauv(L, sizeof *r + n * sizeof *r->bufs + copied, 1);
+  r->stream = s;
+  r->n = 0;
+  return r;
+}
+
+/* Pushes a request of all the pieces of arguments 2 to last.   [-0, +1, v] */
+static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
+  pieces p = {0, 0, 0, false};
+  for_pieces(L, last, on_count, &p);
+  request *r = push_request(L, s, p.n, p.copied);
+  lua_createtable(L, (int)(p.longs < 1000 ? p.longs : 1000), 0);
+  filling f = {r, (char *)(r->bufs + p.n), lua_gettop(L), 0, false};
+  for_pieces(L, last, on_fill, &f);
+  lua_setiuservalue(L, -2, 1);
+  return r;
+}
+
+/* --- sending -------------------------------------------------------------------------------------------------- */
+
+static size_t queued(const eddy__stream *s) {
+  return uv_stream_get_write_queue_size(&s->uv.stream);
+}
+
+static void failed(eddy__stream *s, int rc) {
+  if (s->write_error == 0) s->write_error = rc;
+  eddy__park_wake_all(&s->writers);
+}
+
+static void on_written(uv_write_t *uv, int status) {
+  request *r = (request *)uv;
+  eddy__stream *s = r->stream;
+  eddy__loop_drop(s->handle.loop, r->anchor);
+  if (status < 0 && status != UV_ECANCELED) failed(s, status);
+  if (queued(s) <= s->low) eddy__park_wake_all(&s->writers);
+  eddy__stream_flushed(s);
+}
+
+/* Sends at once what goes, and moves the buffers on. Returns how many are left, or a libuv code. */
+static int try_write(eddy__stream *s, uv_buf_t **bufs, unsigned n) {
+  if (queued(s) > 0) return (int)n;
+  int rc = uv_try_write(&s->uv.stream, *bufs, n);
+  if (rc == UV_EAGAIN) return (int)n;
+  if (rc < 0) return rc;
+  size_t sent = (size_t)rc;
+  while (n > 0 && sent >= (*bufs)->len) {
+    sent -= (*bufs)->len;
+    (*bufs)++;
+    n--;
+  }
+  if (n > 0) {
+    (*bufs)->base += sent;
+    (*bufs)->len -= sent;
+  }
+  return (int)n;
+}
+
+/* Queues the buffers of the request at the top of the stack, from `bufs` on.   [-1, +0, v] */
+static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, unsigned n) {
+  s->write_error = UV_ENOMEM; /* if it cannot be queued: a part may have gone out already */
+  r->anchor = eddy__loop_anchor(L, s->handle.loop);
+  int rc = uv_write(&r->uv, &s->uv.stream, bufs, n, on_written);
+  s->write_error = 0;
+  if (rc == 0) return;
+  eddy__loop_drop(s->handle.loop, r->anchor);
+  s->write_error = rc;
+  s->error_was_told = true;
+  eddy__raise(L, rc, "write");
+}
+
+/* --- waiting -------------------------------------------------------------------------------------------------- */
+
+static const eddy__wait wait_write = {"write", eddy__park_cancel};
+
+/* The queue is short enough again, or will never be. Returns the stream.   [-0, +1, v] */
+static int k_write(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__stream *s = eddy__stream_at(L, 1);
+  eddy__wake_check(L, (eddy__task *)ctx);
+  if (s->write_error != 0) {
+    s->error_was_told = true;
+    return eddy__raise(L, s->write_error, "write");
+  }
+  if (s->handle.is_closing) return eddy__stream_raise_closed(L, s, "write");
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* The running task, if what it has queued on the stream at 1 can still go out.   [-0, +0, v] */
+static eddy__task *check_writer(lua_State *L, eddy__stream *s, const char *name) {
+  eddy__task *task = eddy__running_on(L, s->handle.loop, name);
+  if (eddy__stream_is_closing(s)) eddy__stream_raise_closed(L, s, name);
+  if (s->write_error == 0) return task;
+  s->error_was_told = true;
+  eddy__raise(L, s->write_error, "write");
+  return NULL;
+}
+
+/* Waits if too much is queued; returns the stream.   [-0, +1, y] */
+static int wait_below_mark(lua_State *L, eddy__stream *s, eddy__task *task) {
+  lua_settop(L, 1);
+  if (queued(s) <= s->high) return 1;
+  return eddy__park(L, task, &s->writers, &wait_write, k_write);
+}
+
+/* [-0, +0, v] */
+static void check_pieces(lua_State *L, int last) {
+  for (int i = 2; i <= last; i++) {
+    int type = lua_type(L, i);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE)
+      eddy__arg_expected(L, i, "string, number or table of strings");
+  }
+}
+
+/* [-0, +0, v] */
+static void raise_write(lua_State *L, eddy__stream *s, int rc) {
+  s->write_error = rc;
+  s->error_was_told = true;
+  eddy__raise(L, rc, "write");
+}
+
+/* stream:write(...) -> stream   [-0, +1, y] */
+int eddy__stream_l_write(lua_State *L) {
+  int last = lua_gettop(L), left;
+  eddy__stream *s = eddy__stream_check(L, 1);
+  check_pieces(L, last);
+  eddy__task *task = check_writer(L, s, "write");
+  if (s->was_shut) return eddy__error_throw(L, EDDY_E_RUNTIME, "'write' after shutdown");
+  if (last == 2 && lua_type(L, 2) != LUA_TTABLE) { /* one string: no request unless it must be queued */
+    size_t size;
+    const char *text = lua_tolstring(L, 2, &size);
+    uv_buf_t buf = uv_buf_init((char *)text, 0), *bufs = &buf;
+    buf.len = size;
+    left = size == 0 ? 0 : try_write(s, &bufs, 1);
+    if (left < 0) raise_write(L, s, left);
+    if (left > 0) {
+      s->write_error = UV_ENOMEM; /* see queue() */
+      request *r = push_request(L, s, 1, 0);
+      s->write_error = 0;
+      r->bufs[0] = buf;
+      lua_pushvalue(L, 2);
+      lua_setiuservalue(L, -2, 1);
+      queue(L, s, r, r->bufs, 1);
+    }
+    return wait_below_mark(L, s, task);
+  }
+  luaL_checkstack(L, 4, NULL);
+  request *r = push_pieces(L, s, last);
+  uv_buf_t *bufs = r->bufs;
+  left = r->n == 0 ? 0 : try_write(s, &bufs, r->n);
+  if (left < 0) raise_write(L, s, left);
+  if (left > 0) queue(L, s, r, bufs, (unsigned)left);
+  return wait_below_mark(L, s, task);
+}
+
+/* stream:drain() -> stream   [-0, +1, y] */
+int eddy__stream_l_drain(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  return wait_below_mark(L, s, check_writer(L, s, "drain"));
+}
+
+static void on_shut(uv_shutdown_t *uv, int status) {
+  (void)status; /* a peer that is gone will not miss our end */
+  eddy__stream *s = uv->handle->data;
+  s->is_shutting = false;
+  eddy__stream_flushed(s);
+}
+
+/* stream:shutdown()   [-0, +0, v]: the peer sees the end after what is queued; nobody waits */
+int eddy__stream_l_shutdown(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  if (eddy__stream_is_closing(s)) return eddy__stream_raise_closed(L, s, "shutdown");
+  if (s->was_shut) return 0;
+  int rc = uv_shutdown(&s->shutdown, &s->uv.stream, on_shut);
+  if (rc < 0 && rc != UV_ENOTCONN) return eddy__raise(L, rc, "shutdown");
+  s->was_shut = true;
+  s->is_shutting = rc == 0;
+  return 0;
+}
+
+/* A mark in bytes, or `otherwise`.   [-0, +0, v] */
+static size_t check_mark(lua_State *L, int arg, size_t otherwise) {
+  if (lua_isnoneornil(L, arg)) return otherwise;
+  lua_Integer n = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, n >= 0, arg, "a limit cannot be negative");
+  return (size_t)n;
+}
+
+/* stream:set_write_buffer_limits(high, low)   [-0, +0, v] */
+int eddy__stream_l_set_write_buffer_limits(lua_State *L) {
+  eddy__stream *s = eddy__stream_check(L, 1);
+  size_t low = check_mark(L, 3, 0);
+  bool has_low = !lua_isnoneornil(L, 3);
+  size_t high = check_mark(L, 2, has_low ? 4 * low : EDDY_HIGH_WATER);
+  if (!has_low) low = high / 4;
+  luaL_argcheck(L, low <= high, 3, "low cannot be above high");
+  s->high = high;
+  s->low = low;
+  if (s->handle.is_open && queued(s) <= low) eddy__park_wake_all(&s->writers);
+  return 0;
+}
