@@ -12,8 +12,10 @@
 #include "core/callback.h"
 #include "core/cancel.h"
 #include "core/coroutine.h"
+#include "core/generator.h"
 #include "core/group.h"
 #include "core/loop.h"
+#include "core/nested.h"
 #include "core/report.h"
 #include "core/runner.h"
 #include "core/sleep.h"
@@ -81,6 +83,8 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__gather_room(L, rt);
   eddy__wait_room(L, rt);
   eddy__group_room(L, rt);
+  eddy__nested_room(L, rt);
+  eddy__generator_room(L, rt);
   eddy__runner_room(L, rt);
   eddy__timed_room(L, rt);
   eddy__io_room(L, rt);

@@ -29,15 +29,12 @@ local function closed_on_error(path)
 end
 
 local function main()
-  local dir = eddy.fs.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/eddy-XXXXXX")
-  local path = dir .. "/notes.txt"
-
+  local path = os.tmpname()
   write_and_read(path)
   print("long: " .. first_long_line(path))
   print("closed on error: " .. tostring(closed_on_error(path)))
   print("bytes: " .. eddy.fs.stat(path).size .. ", " .. #eddy.fs.read_file(path) .. " read at once")
-
-  eddy.fs.remove(dir, { recursive = true })
+  eddy.fs.remove(path)
 end
 
 eddy.run(main)

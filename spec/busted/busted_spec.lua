@@ -217,6 +217,22 @@ describe("eddy.busted, when a test is wrong #plain", function()
     assert.matches("'straggler' pending, waiting in sleep at spec.lua:6", output)
   end)
 
+  it("fails a test that leaves handles behind, and names them", function()
+    local output = inner_busted.run [[
+      local eddy = require "eddy"
+      it("leaves a server", function()
+        eddy.start_server(function() end, "127.0.0.1", 0)
+      end)
+      it("closes its server", function()
+        local server <close> = eddy.start_server(function(conn) conn:write("hello\n") end, "127.0.0.1", 0)
+        local conn <close> = eddy.open_connection(server:address())
+        assert.equal("hello", conn:read("l"))
+      end)
+    ]]
+    assert.equal("1 success / 1 failure / 0 errors / 0 pending", summary(output))
+    assert.matches("left behind: 1[^\n]*\n[^\n]*[Ss]erver", output)
+  end)
+
   it("goes on when a task that is left behind will not end", function()
     local output = inner_busted.run [[
       local eddy = require "eddy"

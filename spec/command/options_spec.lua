@@ -180,6 +180,7 @@ describe("eddy's options:", function()
   it("--debug turns the debug mode on", function()
     local code = "print(eddy.get_running_loop():get_debug())"
     assert.equal("true\n", (eddy { "--debug", "-e", code }))
+    assert.equal("true\n", (eddy { "--debug", "-e", ("eddy.run(function() %s end)"):format(code) }))
     assert.equal("false\n", (eddy({ "-e", code }, { env = "EDDY_DEBUG=" })))
   end)
 end)

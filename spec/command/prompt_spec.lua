@@ -63,6 +63,10 @@ describe("The prompt of eddy", function()
     assert.matches("\n> > 42\n> \n$", out)
   end)
 
+  it("lets the input call eddy.run", function()
+    assert.equal("1\n2\n", (prompt "eddy.run(function() return 1 end)\neddy.run(function() return 2 end)\n"))
+  end)
+
   it("shows an error and goes on", function()
     local out, err, status = prompt "error 'boom'\nx = = 1\nerror(nil)\n1 + 1\n"
     assert.same({ "2\n", 0 }, { out, status })

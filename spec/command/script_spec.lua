@@ -36,6 +36,11 @@ describe("A script run by eddy", function()
       eddy.sleep(0.001) print "after"]]))
   end)
 
+  it("may call eddy.run after others have run before it, if they have left no task", function()
+    assert.same({ "1\n2\n", "", 0 }, { eddy { "-e", "x = eddy.sleep(0.001, 1)",
+      "-e", "eddy.run(function() print(x) end)", "-e", "eddy.run(function() print(x + 1) end)" } })
+  end)
+
   it("cannot call eddy.run any more once it has waited", function()
     local out = run "eddy.sleep(0) print(pcall(eddy.run, function() end))"
     assert.matches("^false\tRuntimeError", out)
@@ -77,6 +82,12 @@ describe("A script run by eddy", function()
 
   it("has a GC that runs at the end", function()
     assert.equal("collected\n", (run "x = setmetatable({}, { __gc = function() print 'collected' end })"))
+  end)
+
+  it("prints to nobody when standard output is closed, and not into what is opened later", function()
+    local code = 'local f = io.tmpfile() print(1) io.stderr:write(f:seek("end"))'
+    local out, err, status = support.sh(([["$EDDY" -e '%s' >&-]]):format(code))
+    assert.same({ "", "0", 0 }, { out, err, status })
   end)
 
   it("shows that standard output could not be written", function()

@@ -287,7 +287,8 @@ end)
 
 describe("eddy.gather, given something else #virtual", function()
   it("raises a bad argument without any", function()
-    assert.matches("bad argument #1 to 'gather' %(awaitable expected, got no value%)", raised(function() eddy.gather() end))
+    local err = raised(function() eddy.gather() end)
+    assert.matches("bad argument #1 to 'gather' %(awaitable expected, got no value%)", err)
   end)
 
   it("hints at a waiting function that was called, and has waited already", function()

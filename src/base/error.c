@@ -148,6 +148,24 @@ int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *fie
   return lua_error(L);
 }
 
+/* Sorts the n strings in the table at `list`: the order of lua_next differs from run to run.   [-0, +0, -] */
+static void sort_texts(lua_State *L, int list, int n) {
+  for (int i = 2; i <= n; i++) {
+    int place = i;
+    lua_rawgeti(L, list, i);
+    for (; place > 1; place--) {
+      lua_rawgeti(L, list, place - 1);
+      bool in_order = !lua_compare(L, -2, -1, LUA_OPLT);
+      if (in_order) {
+        lua_pop(L, 1);
+        break;
+      }
+      lua_rawseti(L, list, place);
+    }
+    lua_rawseti(L, list, place);
+  }
+}
+
 /* tostring that may run a script's __tostring.   [-1, +1, e] */
 static int text_of(lua_State *L) {
   luaL_tolstring(L, 1, NULL);
@@ -184,6 +202,7 @@ const char *eddy__error_text(lua_State *L, int idx) {
       lua_settop(L, value - 1); /* the key, for lua_next */
     }
     lua_settop(L, list);
+    sort_texts(L, list, n);
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     luaL_addstring(&b, "{ ");

@@ -70,6 +70,37 @@ void *eddy__object_test(lua_State *L, int idx, const eddy__type *type) {
   return object;
 }
 
+static const char remembered_key; /* registry: a weak table, from addresses to objects */
+
+/* [-0, +0, m] */
+void eddy__object_remember(lua_State *L, int idx, const void *key) {
+  idx = lua_absindex(L, idx);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &remembered_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &remembered_key);
+  }
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+/* [-0, +(0|1), -] */
+bool eddy__object_push(lua_State *L, const void *key) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &remembered_key) == LUA_TTABLE) {
+    lua_rawgetp(L, -1, key);
+    lua_remove(L, -2);
+  }
+  if (!lua_isnil(L, -1)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 /* [-0, +0, v] */
 void *eddy__object_check(lua_State *L, int arg, const eddy__type *type) {
   void *object = eddy__object_test(L, arg, type);

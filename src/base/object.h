@@ -33,6 +33,11 @@ void *eddy__object_test(lua_State *L, int idx, const eddy__type *type);
 /* The same, raising "bad argument" when it is not.   [-0, +0, v] */
 void *eddy__object_check(lua_State *L, int arg, const eddy__type *type);
 
+/* Notes the object at idx under its address `key`, without keeping it alive; pushes it again, or nothing when it was
+ * collected (false).   [-0, +0, m] and [-0, +(0|1), -] */
+void eddy__object_remember(lua_State *L, int idx, const void *key);
+bool eddy__object_push(lua_State *L, const void *key);
+
 /* Pushes the metatable of the type.   [-0, +1, -] */
 void eddy__object_meta(lua_State *L, const eddy__type *type);
 

@@ -171,6 +171,7 @@ static int l_send(lua_State *L) {
   if (rc != LUA_OK && rc != LUA_YIELD) {
     lua_xmove(co, L, 1); /* the error, before closing the thread puts another in its place */
     lua_resetthread(co);
+    lua_settop(co, 0);
     return lua_error(L);
   }
   luaL_checkstack(L, nresults + 8, "too many results");

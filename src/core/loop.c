@@ -72,6 +72,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_push(&rt->spare_loops, &loop->link); /* until it is open, it is spare */
   eddy__list_init(&loop->tasks);
   eddy__list_init(&loop->handles);
+  eddy__list_init(&loop->generators);
   loop->last_ready = &loop->first_ready;
   return loop;
 }
@@ -82,7 +83,7 @@ eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_op
   eddy__loop *loop = new_record(L, rt);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, loop); /* what the loop keeps */
-  eddy__loop_remember(L, loop);
+  eddy__object_remember(L, -1, loop);
   int rc = open_uv(loop, o->uv);
   if (rc < 0) {
     lua_pushnil(L);
@@ -116,6 +117,7 @@ static void abandon_tasks(eddy__loop *loop) {
       eddy__future_settle(&task->future, EDDY_F_CANCELLED);
   }
   loop->ntasks = 0;
+  while (!eddy__list_empty(&loop->generators)) eddy__list_remove(loop->generators.next);
 }
 
 void eddy__loop_close(eddy__loop *loop) {

@@ -58,6 +58,7 @@ struct eddy__loop {
   size_t ntasks;
   uint64_t created;    /* tasks ever made: their default names */
   uint64_t turns;
+  eddy__list generators; /* those that have begun and not ended */
   eddy__list handles;  /* of eddy__keeper: sockets, servers, files */
   size_t requests;     /* operations under way that are sure to end: files, names, jobs */
 
@@ -97,9 +98,6 @@ void eddy__loop_close(eddy__loop *loop);
 
 /* The loop that runs in this state; raises "RuntimeError: 'name' needs a running loop".   [-0, +0, v] */
 eddy__loop *eddy__loop_running(lua_State *L, const char *name);
-
-/* Notes that the object at the top is the loop's.   [-0, +0, m] */
-void eddy__loop_remember(lua_State *L, eddy__loop *loop);
 
 /* Pushes the object of a loop that is open.   [-0, +1, m] */
 void eddy__loop_push(lua_State *L, eddy__loop *loop);

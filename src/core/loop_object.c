@@ -18,30 +18,9 @@
 #include "core/teardown.h"
 #include "core/wait.h"
 
-static const char objects_key; /* registry: a weak table, from the address of a record to the loop's object */
-
-/* Notes that the object at the top is the loop's.   [-0, +0, m] */
-void eddy__loop_remember(lua_State *L, eddy__loop *loop) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
-  }
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, loop);
-  lua_pop(L, 1);
-}
-
-/* [-0, +1, m] */
+/* [-0, +1, -] */
 void eddy__loop_push(lua_State *L, eddy__loop *loop) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key);
-  lua_rawgetp(L, -1, loop);
-  lua_remove(L, -2);
+  if (!eddy__object_push(L, loop)) lua_pushnil(L);
 }
 
 /* [-0, +0, v] */

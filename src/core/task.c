@@ -369,7 +369,7 @@ static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
   eddy__runtime *rt = task->future.loop->rt;
   lua_settop(L, task->top);
   if (rt->current != task || rt->leaf != L || task->phase != EDDY_T_RUNNING)
-    return lua_yieldk(L, 0, ctx, k_resumed);
+    return rt->refused = true, lua_yieldk(L, 0, ctx, k_resumed);
   return task->k(L, status, ctx);
 }
 

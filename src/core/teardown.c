@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "core/cancel.h"
+#include "core/generator.h"
 #include "core/report.h"
 #include "core/task.h"
 
@@ -98,12 +99,29 @@ static int end_tasks(lua_State *L, eddy__loop *loop) {
   return rc;
 }
 
+/* Starts the closing of the generators left open: the argument is the loop.   [-1, +1, m] */
+static int close_generators(lua_State *L) {
+  lua_pushboolean(L, eddy__generators_close(L, lua_touserdata(L, 1)));
+  return 1;
+}
+
+/* Returns whether there were any.   [-0, +0, -] */
+static bool any_generators(lua_State *L, eddy__loop *loop) {
+  if (eddy__list_empty(&loop->generators)) return false;
+  lua_pushcfunction(L, close_generators);
+  lua_pushlightuserdata(L, loop);
+  bool any = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return any;
+}
+
 int eddy__teardown(lua_State *L, eddy__loop *loop) {
   int rc = 0;
   if (!loop->is_open || loop->is_closing) return 0;
   loop->is_ending = true;
   loop->stop = false;
   if (loop->ntasks > 0) rc = end_tasks(L, loop);
+  while (rc == 0 && any_generators(L, loop)) rc = end_tasks(L, loop);
   if (rc == EDDY_STALLED) {
     lua_State *before = loop->rt->L;
     loop->rt->L = L;

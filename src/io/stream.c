@@ -42,6 +42,7 @@ void eddy__stream_release(eddy__handle *h) {
 
 void eddy__stream_on_closing(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
+  s->was_cut = uv_stream_get_write_queue_size(&s->uv.stream) > 0;
   eddy__stream_wake_reader(s);
   eddy__park_wake_all(&s->writers);
 }

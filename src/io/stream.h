@@ -39,6 +39,7 @@ typedef struct eddy__stream {
   eddy__list writers;  /* tasks that wait until the queue is below the low one */
   int write_error;     /* the first error of a queued write; all later writes raise it */
   bool error_was_told;
+  bool was_cut;        /* it was closed with something queued */
 
   uv_shutdown_t shutdown;
   bool was_shut;       /* nothing more can be written */

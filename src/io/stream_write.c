@@ -181,7 +181,7 @@ static int k_write(lua_State *L, int status, lua_KContext ctx) {
     s->error_was_told = true;
     return eddy__raise(L, s->write_error, "write");
   }
-  if (s->handle.is_closing) return eddy__stream_raise_closed(L, s, "write");
+  if (s->was_cut) return eddy__stream_raise_closed(L, s, "write");
   lua_settop(L, 1);
   return 1;
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * generator.h - generator functions: a body that yields values and may wait between them.
+ * Owns:   eddy__generator, a userdata whose user value is its coroutine; the list of those left open.
+ * Uses:   nested.h.      Used by: teardown.c, eddy.c.
+ * Touch:  freely.
+ */
+#ifndef EDDY_CORE_GENERATOR_H
+#define EDDY_CORE_GENERATOR_H
+
+#include "core/task.h"
+
+/* Starts a task that closes the generators of the loop that were left open. Returns whether there were any.
+ *   [-0, +0, m] */
+bool eddy__generators_close(lua_State *L, eddy__loop *loop);
+
+void eddy__generator_room(lua_State *L, eddy__runtime *rt);
+
+#endif
