@@ -28,14 +28,14 @@
 static const struct {
   const char *name, *instead;
 } elsewhere[] = {
-    {"ensure_future", "create_task(f), or the task itself"},
-    {"get_event_loop", "get_running_loop()"},
-    {"set_event_loop", "Runner(), which makes a loop of its own"},
-    {"spawn", "create_task(f)"},
-    {"nursery", "TaskGroup()"},
-    {"open_nursery", "TaskGroup()"},
-    {"fail_after", "timeout(seconds, f)"},
-    {"create_subprocess", "create_subprocess_exec(prog, args)"},
+  {"ensure_future", "create_task(f), or the task itself"},
+  {"get_event_loop", "get_running_loop()"},
+  {"set_event_loop", "Runner(), which makes a loop of its own"},
+  {"spawn", "create_task(f)"},
+  {"nursery", "TaskGroup()"},
+  {"open_nursery", "TaskGroup()"},
+  {"fail_after", "timeout(seconds, f)"},
+  {"create_subprocess", "create_subprocess_exec(prog, args)"},
 };
 static const char *const modules[] = {"testing", "busted"};
 

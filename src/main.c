@@ -61,7 +61,7 @@ static const char usage[] =
   "Without a script and without -e: the prompt, or standard input when it is no terminal.\n"
   "The script runs as a task: it may wait at top level, as in eddy.sleep(1).\n";
 
-/* --- Options ---------------------------------------------------------------------------------------------- */
+/* --- Options ----------------------------------------------------------------------------------------- */
 
 static bool is(const char *option, const char *name) { return strcmp(option, name) == 0; }
 
@@ -116,7 +116,7 @@ static const char *parse_options(command *c) {
 /* Whether the options ask for something themselves, so that no script is needed. */
 static bool has_asked(const command *c) { return c->has_code || c->ask_version || c->ask_prompt; }
 
-/* --- Running ---------------------------------------------------------------------------------------------- */
+/* --- Running ----------------------------------------------------------------------------------------- */
 
 /* [-0, +0, m] */
 void eddy__command_complain(lua_State *L, int idx) {
@@ -274,7 +274,7 @@ static void run_all(lua_State *L, command *c) {
   if (c->ask_prompt) eddy__prompt_run(L, c->loop);
 }
 
-/* --- The state, its beginning and its end ------------------------------------------------------------------- */
+/* --- The state, its beginning and its end ------------------------------------------------------------ */
 
 /* The global `arg`: the script at 0, its arguments after it, the options before it.   [-0, +0, m] */
 static void make_arg(lua_State *L, const command *c) {

@@ -28,7 +28,7 @@ enum {
   INPUT_INTERRUPT = -2 /* Ctrl-C: what there is of the chunk is to be forgotten */
 };
 
-/* --- A byte of standard input, and meanwhile the loop -------------------------------------------------------- */
+/* --- A byte of standard input, and meanwhile the loop ------------------------------------------------ */
 
 #ifdef _WIN32
 /* There is no poll for this: the loop rests while the prompt waits. */
@@ -114,7 +114,7 @@ static int next_byte(lua_State *L, eddy_loop *loop) {
 }
 #endif
 
-/* --- A line, and a chunk of several -------------------------------------------------------------------------- */
+/* --- A line, and a chunk of several ------------------------------------------------------------------ */
 
 /* Reads a line and pushes what there is of it, without its newline. A last line that has none is a line
  * too.   [-0, +1, m] */
@@ -177,7 +177,7 @@ static int read_chunk(lua_State *L, eddy_loop *loop, int *load_status) {
   return INPUT_LINE;
 }
 
-/* --- Running it ---------------------------------------------------------------------------------------------- */
+/* --- Running it -------------------------------------------------------------------------------------- */
 
 /* In the task: shows what the chunk has returned, as eddy.repr tells it.   [-n, +0, e] */
 static int k_chunk(lua_State *L, int status, lua_KContext ctx) {

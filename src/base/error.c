@@ -18,22 +18,22 @@ static const struct {
   const char *name;
   eddy__class super;
 } classes[EDDY_E_COUNT] = {
-    [EDDY_E_ERROR] = {"Error", EDDY_E_ERROR},
-    [EDDY_E_CANCELLED] = {"CancelledError", EDDY_E_ERROR},
-    [EDDY_E_TIMEOUT] = {"TimeoutError", EDDY_E_ERROR},
-    [EDDY_E_INVALID_STATE] = {"InvalidStateError", EDDY_E_ERROR},
-    [EDDY_E_RUNTIME] = {"RuntimeError", EDDY_E_ERROR},
-    [EDDY_E_QUEUE_EMPTY] = {"QueueEmpty", EDDY_E_ERROR},
-    [EDDY_E_QUEUE_FULL] = {"QueueFull", EDDY_E_ERROR},
-    [EDDY_E_QUEUE_SHUT_DOWN] = {"QueueShutDown", EDDY_E_ERROR},
-    [EDDY_E_BROKEN_BARRIER] = {"BrokenBarrierError", EDDY_E_RUNTIME},
-    [EDDY_E_INCOMPLETE_READ] = {"IncompleteReadError", EDDY_E_ERROR},
-    [EDDY_E_LIMIT_OVERRUN] = {"LimitOverrunError", EDDY_E_ERROR},
-    [EDDY_E_BROKEN_WORKER] = {"BrokenWorkerError", EDDY_E_ERROR},
-    [EDDY_E_INTERRUPTED] = {"Interrupted", EDDY_E_ERROR},
-    [EDDY_E_DEADLOCK] = {"DeadlockError", EDDY_E_ERROR},
-    [EDDY_E_OS] = {"OSError", EDDY_E_ERROR},
-    [EDDY_E_GROUP] = {"ExceptionGroup", EDDY_E_ERROR},
+  [EDDY_E_ERROR] = {"Error", EDDY_E_ERROR},
+  [EDDY_E_CANCELLED] = {"CancelledError", EDDY_E_ERROR},
+  [EDDY_E_TIMEOUT] = {"TimeoutError", EDDY_E_ERROR},
+  [EDDY_E_INVALID_STATE] = {"InvalidStateError", EDDY_E_ERROR},
+  [EDDY_E_RUNTIME] = {"RuntimeError", EDDY_E_ERROR},
+  [EDDY_E_QUEUE_EMPTY] = {"QueueEmpty", EDDY_E_ERROR},
+  [EDDY_E_QUEUE_FULL] = {"QueueFull", EDDY_E_ERROR},
+  [EDDY_E_QUEUE_SHUT_DOWN] = {"QueueShutDown", EDDY_E_ERROR},
+  [EDDY_E_BROKEN_BARRIER] = {"BrokenBarrierError", EDDY_E_RUNTIME},
+  [EDDY_E_INCOMPLETE_READ] = {"IncompleteReadError", EDDY_E_ERROR},
+  [EDDY_E_LIMIT_OVERRUN] = {"LimitOverrunError", EDDY_E_ERROR},
+  [EDDY_E_BROKEN_WORKER] = {"BrokenWorkerError", EDDY_E_ERROR},
+  [EDDY_E_INTERRUPTED] = {"Interrupted", EDDY_E_ERROR},
+  [EDDY_E_DEADLOCK] = {"DeadlockError", EDDY_E_ERROR},
+  [EDDY_E_OS] = {"OSError", EDDY_E_ERROR},
+  [EDDY_E_GROUP] = {"ExceptionGroup", EDDY_E_ERROR},
 };
 
 static const char class_key[EDDY_E_COUNT]; /* addresses: where the classes lie in the registry */
@@ -226,7 +226,7 @@ const char *eddy__error_text(lua_State *L, int idx) {
   return lua_tostring(L, -1);
 }
 
-/* --- what Lua calls ------------------------------------------------------------------------------------ */
+/* --- what Lua calls ---------------------------------------------------------------------------------- */
 
 /* [-0, +1, e]   tostring of an error: "Class: message" */
 static int l_tostring(lua_State *L) {
@@ -496,7 +496,7 @@ static void make_classes(lua_State *L) {
     make_class(L);
     if (c == EDDY_E_ERROR) {
       static const luaL_Reg methods[] = {
-          {"is", l_is}, {"extend", l_extend}, {"__tostring", l_tostring}, {NULL, NULL}};
+        {"is", l_is}, {"extend", l_extend}, {"__tostring", l_tostring}, {NULL, NULL}};
       luaL_setfuncs(L, methods, 0);
     } else if (c == EDDY_E_GROUP) {
       static const luaL_Reg methods[] = {{"split", l_split},

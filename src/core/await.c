@@ -12,7 +12,7 @@
 #include "core/coroutine.h"
 #include "core/wait.h"
 
-/* --- awaitables ------------------------------------------------------------------------------------------------- */
+/* --- awaitables -------------------------------------------------------------------------------------- */
 
 /* [-0, +0, m] */
 static bool has_await(lua_State *L, int idx) {
@@ -143,7 +143,7 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
   return (size_t)made;
 }
 
-/* --- await -------------------------------------------------------------------------------------------------------- */
+/* --- await ------------------------------------------------------------------------------------------- */
 
 enum { FUTURE = 1 }; /* its index in the frame of await */
 
@@ -226,7 +226,7 @@ void eddy__await_push(lua_State *L) {
   lua_pushcclosure(L, l_await, 1);
 }
 
-/* --- wait_for -------------------------------------------------------------------------------------------------------- */
+/* --- wait_for ---------------------------------------------------------------------------------------- */
 
 /* There was no time at all: the future at 1 was asked to stop; ctx counts the cancellations of the task before. */
 static int k_expired(lua_State *L, int status, lua_KContext ctx) {
@@ -296,6 +296,6 @@ static int l_wait_for(lua_State *L) {
 /* [-0, +0, m] */
 void eddy__await_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg functions[] = {
-      {"await", l_await}, {"wait_for", l_wait_for}, {NULL, NULL}};
+    {"await", l_await}, {"wait_for", l_wait_for}, {NULL, NULL}};
   eddy__runtime_functions(L, rt, functions);
 }

@@ -241,7 +241,7 @@ static int l_tostring(lua_State *L) {
 void eddy__callback_room(lua_State *L, eddy__runtime *rt) {
   (void)rt;
   static const luaL_Reg methods[] = {
-      {"cancel", l_cancel}, {"cancelled", l_cancelled}, {"when", l_when}, {NULL, NULL}};
+    {"cancel", l_cancel}, {"cancelled", l_cancelled}, {"when", l_when}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
   eddy__object_type(L, &type_handle, NULL, methods, meta, 0);
   lua_pop(L, 1);

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "core/wait.h"
 
-/* --- requests ------------------------------------------------------------------------------------------------ */
+/* --- requests ---------------------------------------------------------------------------------------- */
 
 /* The CancelledError that the task will raise is its user value meanwhile.   [-0, +0, -] */
 static void set_error(eddy__cancelling *c, eddy__task *task) {
@@ -108,7 +108,7 @@ int eddy__k_return(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - (int)ctx;
 }
 
-/* --- timeout scopes -------------------------------------------------------------------------------------------- */
+/* --- timeout scopes ---------------------------------------------------------------------------------- */
 
 static const eddy__type type_timeout = {"Timeout"};
 
@@ -289,7 +289,7 @@ static int l_move_on_after(lua_State *L) {
   return k_move_on(L, lua_pcallk(L, n, LUA_MULTRET, 2, 0, k_move_on), 0);
 }
 
-/* --- eddy.pcall -------------------------------------------------------------------------------------------------- */
+/* --- eddy.pcall -------------------------------------------------------------------------------------- */
 
 static int k_pcall(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
@@ -311,7 +311,7 @@ static int l_pcall(lua_State *L) {
   return k_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, k_pcall), 0);
 }
 
-/* --- shield ------------------------------------------------------------------------------------------------------- */
+/* --- shield ------------------------------------------------------------------------------------------ */
 
 static void cancel_shield(eddy__task *task, eddy__cancelling *request) {
   (void)request;
@@ -352,7 +352,7 @@ static int l_shield(lua_State *L) {
 /* [-0, +0, m] */
 void eddy__cancel_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {
-      {"when", l_when}, {"reschedule", l_reschedule}, {"expired", l_expired}, {NULL, NULL}};
+    {"when", l_when}, {"reschedule", l_reschedule}, {"expired", l_expired}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", l_timeout_close},
                                   {"__gc", l_timeout_gc},
                                   {"__tostring", l_timeout_tostring},

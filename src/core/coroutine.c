@@ -107,7 +107,7 @@ static int l_is_coroutine(lua_State *L) {
   return 1;
 }
 
-/* --- stepping by hand ------------------------------------------------------------------------------------------------ */
+/* --- stepping by hand -------------------------------------------------------------------------------- */
 
 static const char stepping_key; /* registry: a weak table whose keys are the threads that send has made */
 
@@ -204,7 +204,7 @@ static int l_await(lua_State *L) {
   return eddy__await(L);
 }
 
-/* --- texts --------------------------------------------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------------------------------------- */
 
 /* Pushes "app.lua:3", the place of the function of the Coroutine at idx.   [-0, +1, m] */
 static const char *push_place(lua_State *L, int idx) {
@@ -252,9 +252,9 @@ static int l_gc(lua_State *L) {
 /* [-0, +0, m] */
 void eddy__coroutine_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {
-      {"send", l_send}, {"close", l_close}, {"await", l_await}, {NULL, NULL}};
+    {"send", l_send}, {"close", l_close}, {"await", l_await}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__tostring", l_tostring}, {"__call", l_call}, {"__gc", l_gc}, {NULL, NULL}};
+    {"__tostring", l_tostring}, {"__call", l_call}, {"__gc", l_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"async", l_async},
                                        {"iscoroutinefunction", l_is_function},
                                        {"iscoroutine", l_is_coroutine},

@@ -164,7 +164,7 @@ void eddy__future_set_extra(lua_State *L, int idx, int key) {
   lua_pop(L, 1);
 }
 
-/* --- what Lua calls --------------------------------------------------------------------------------------- */
+/* --- what Lua calls ---------------------------------------------------------------------------------- */
 
 /* A future, not a task: tasks settle themselves.   [-0, +0, v] */
 static eddy__future *check_settable(lua_State *L, const char *name) {

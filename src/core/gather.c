@@ -211,7 +211,8 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
   return eddy__suspend(L, task, cancels_rest ? &wait_map : &wait_gather, k_gather);
 }
 
-/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+/* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
+ *   [-0, +0, -] */
 static int l_gc(lua_State *L) {
   gather *g = lua_touserdata(L, 1);
   if (!g->linked) return 0;
@@ -246,7 +247,7 @@ static int l_gather(lua_State *L) {
   return wait_all(L, task, n, return_exceptions, false);
 }
 
-/* --- map ------------------------------------------------------------------------------------------------------------ */
+/* --- map --------------------------------------------------------------------------------------------- */
 
 /* What the workers of one map share; its user values: the function, the list of items, the list of results. */
 typedef struct mapping {

@@ -201,7 +201,7 @@ static int l_generator(lua_State *L) {
   return 1;
 }
 
-/* --- the end of a loop ----------------------------------------------------------------------------------------------- */
+/* --- the end of a loop ------------------------------------------------------------------------------- */
 
 /* [-0, +0, m] */
 bool eddy__generators_close(lua_State *L, eddy__loop *loop) {

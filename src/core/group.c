@@ -65,7 +65,7 @@ void eddy__group_child_done(eddy__task *child) {
   if (g->n == 0 && g->is_waiting) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
 }
 
-/* --- children --------------------------------------------------------------------------------------------------- */
+/* --- children ---------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static eddy__group *check(lua_State *L) { return eddy__object_check(L, 1, &type_group); }
@@ -105,7 +105,7 @@ static int l_cancel(lua_State *L) {
   return 0;
 }
 
-/* --- start ---------------------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------------- */
 
 enum { CHILD = 1, STARTED, BLOCK }; /* in the frame of a suspended start */
 
@@ -202,7 +202,8 @@ static int l_start(lua_State *L) {
   return eddy__suspend(L, task, &wait_start, k_start);
 }
 
-/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+/* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
+ *   [-0, +0, -] */
 static int l_starting_gc(lua_State *L) {
   starting *s = lua_touserdata(L, 1);
   if (!s->linked) return 0;
@@ -212,7 +213,7 @@ static int l_starting_gc(lua_State *L) {
   return 0;
 }
 
-/* --- the end ----------------------------------------------------------------------------------------------------------- */
+/* --- the end ----------------------------------------------------------------------------------------- */
 
 /* The frame of the end: the group, the error of the body or nil, the CancelledError to pass on or nil, and what the
  * function form returns. */
@@ -411,9 +412,9 @@ static int l_task_group(lua_State *L) {
 /* [-0, +0, m] */
 void eddy__group_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {
-      {"create_task", l_create_task}, {"start", l_start}, {"cancel", l_cancel}, {NULL, NULL}};
+    {"create_task", l_create_task}, {"start", l_start}, {"cancel", l_cancel}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__close", l_close}, {"__gc", l_gc}, {"__tostring", l_tostring}, {NULL, NULL}};
+    {"__close", l_close}, {"__gc", l_gc}, {"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"TaskGroup", l_task_group}, {NULL, NULL}};
   static const luaL_Reg starting_meta[] = {{"__gc", l_starting_gc}, {NULL, NULL}};
   eddy__object_type(L, &type_starting, NULL, NULL, starting_meta, 0);

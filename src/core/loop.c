@@ -25,7 +25,7 @@ static const uint64_t COLLECT_NS = 1000000000; /* at most one collection a secon
 
 const eddy__type eddy__type_loop = {"Loop"};
 
-/* --- open and close ------------------------------------------------------------------------------------ */
+/* --- open and close ---------------------------------------------------------------------------------- */
 
 static void on_wake(uv_timer_t *timer) { (void)timer; } /* its work is done: uv_run has returned */
 
@@ -150,7 +150,7 @@ void eddy__loop_close(eddy__loop *loop) {
   eddy__list_push(&rt->spare_loops, &loop->link);
 }
 
-/* --- a turn --------------------------------------------------------------------------------------------- */
+/* --- a turn ------------------------------------------------------------------------------------------ */
 
 /* Lets libuv tell what has happened, without waiting. */
 static void poll(eddy__loop *loop) {
@@ -282,10 +282,10 @@ static void run_ready(eddy__loop *loop, size_t n) {
   }
 }
 
-/* Returns 0 or EDDY_STALLED. */
-static int turn(eddy__loop *loop) {
+/* One turn; with nothing ready it waits, unless it is the last. Returns 0 or EDDY_STALLED. */
+static int turn(eddy__loop *loop, bool is_last) {
   loop->turns++;
-  if (loop->ready == 0) {
+  if (loop->ready == 0 && !is_last) {
     int rc = loop->clock.is_virtual ? jump(loop) : block(loop);
     if (rc != 0) return rc;
   } else if (loop->until_clock <= 0) {
@@ -301,7 +301,7 @@ bool eddy__loop_replaceable(const eddy__loop *loop) {
          loop->timers.n == 0;
 }
 
-/* --- who turns it ----------------------------------------------------------------------------------------- */
+/* --- who turns it ------------------------------------------------------------------------------------ */
 
 typedef struct saved {
   eddy__loop *loop;
@@ -331,10 +331,13 @@ static void leave(eddy__loop *loop, saved s) {
 int eddy__loop_run(lua_State *L, eddy__loop *loop, eddy__future *until) {
   saved s = enter(L, loop);
   int rc = 0;
+  bool stopped = false;
   loop->until = until;
-  while (rc == 0 && !loop->stop && (until == NULL || eddy__future_pending(until))) {
-    rc = turn(loop);
+  for (bool is_last = false; rc == 0 && !is_last && !stopped;) {
+    is_last = until != NULL && !eddy__future_pending(until); /* one more: what its end made ready runs */
+    rc = turn(loop, is_last || loop->stop);
     if (rc == 0 && loop->on_turn != NULL) rc = loop->on_turn(loop);
+    stopped = loop->stop;
   }
   loop->stop = false;
   loop->until = NULL;
@@ -375,7 +378,7 @@ int eddy__loop_timeout(const eddy__loop *loop) {
   return uv_loop_alive(loop->uv) && ms >= 0 && (uint64_t)ms < left ? ms : (int)left;
 }
 
-/* --- Lua values that the loop keeps ------------------------------------------------------------------------- */
+/* --- Lua values that the loop keeps ------------------------------------------------------------------ */
 
 /* [-0, +1, -] */
 void eddy__loop_push_table(lua_State *L, eddy__loop *loop) {

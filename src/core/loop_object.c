@@ -44,7 +44,7 @@ eddy__loop *eddy__loop_check(lua_State *L, int arg) {
   return loop;
 }
 
-/* --- time and callbacks ------------------------------------------------------------------------------------ */
+/* --- time and callbacks ------------------------------------------------------------------------------ */
 
 /* loop:time() -> seconds   [-0, +1, v] */
 static int l_time(lua_State *L) {
@@ -100,7 +100,7 @@ static int l_create_task(lua_State *L) {
   return 1;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------ */
+/* --- running ----------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static eddy__loop *check_idle(lua_State *L, const char *name) {
@@ -183,7 +183,7 @@ static int l_set_debug(lua_State *L) {
   return 0;
 }
 
-/* --- the exception handler ------------------------------------------------------------------------------------ */
+/* --- the exception handler --------------------------------------------------------------------------- */
 
 /* loop:set_exception_handler(f | nil)   [-0, +0, v] */
 static int l_set_exception_handler(lua_State *L) {
@@ -212,7 +212,7 @@ static int l_call_exception_handler(lua_State *L) {
   return 0;
 }
 
-/* --- the rest --------------------------------------------------------------------------------------------------- */
+/* --- the rest ---------------------------------------------------------------------------------------- */
 
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
@@ -244,7 +244,7 @@ static int l_get_running_loop(lua_State *L) {
 /* eddy.all_tasks([loop]) -> the tasks that have not ended, in order of creation   [-0, +1, v] */
 static int l_all_tasks(lua_State *L) {
   eddy__loop *loop =
-      lua_isnoneornil(L, 1) ? eddy__loop_running(L, "all_tasks") : eddy__loop_check(L, 1);
+    lua_isnoneornil(L, 1) ? eddy__loop_running(L, "all_tasks") : eddy__loop_check(L, 1);
   lua_createtable(L, (int)loop->ntasks, 0);
   lua_Integer n = 0;
   for (eddy__list *l = loop->tasks.next; l != &loop->tasks; l = l->next) {
@@ -257,7 +257,7 @@ static int l_all_tasks(lua_State *L) {
 /* eddy._handles([loop]) -> texts of what is open to the world outside   [-0, +1, v] */
 static int l_handles(lua_State *L) {
   eddy__loop *loop =
-      lua_isnoneornil(L, 1) ? eddy__loop_running(L, "_handles") : eddy__loop_check(L, 1);
+    lua_isnoneornil(L, 1) ? eddy__loop_running(L, "_handles") : eddy__loop_check(L, 1);
   lua_newtable(L);
   lua_Integer n = 0;
   for (eddy__list *l = loop->handles.next; l != &loop->handles; l = l->next) {
@@ -289,7 +289,7 @@ void eddy__loop_room(lua_State *L, eddy__runtime *rt) {
                                      {"call_exception_handler", l_call_exception_handler},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__tostring", l_tostring}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};
+    {"__tostring", l_tostring}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"time", l_module_time},
                                        {"get_running_loop", l_get_running_loop},
                                        {"all_tasks", l_all_tasks},

@@ -63,7 +63,7 @@ void eddy__nested_raise(lua_State *L, lua_State *co) {
   lua_sethook(co, on_instruction, LUA_MASKCOUNT, 1);
 }
 
-/* --- the functions of Lua's coroutine library ------------------------------------------------------------------------ */
+/* --- the functions of Lua's coroutine library -------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static lua_State *check_thread(lua_State *L) {
@@ -248,8 +248,12 @@ static int l_install(lua_State *L) {
 
 /* [-0, +0, m] */
 void eddy__nested_room(lua_State *L, eddy__runtime *rt) {
-  static const luaL_Reg functions[] = {{"create", l_create}, {"resume", l_resume}, {"wrap", l_wrap},
-                                       {"close", l_close},   {"yield", l_yield},   {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"create", l_create},
+                                       {"resume", l_resume},
+                                       {"wrap", l_wrap},
+                                       {"close", l_close},
+                                       {"yield", l_yield},
+                                       {NULL, NULL}};
   static const char *const as_they_are[] = {"status", "isyieldable", "running", NULL};
   lua_newtable(L);
   eddy__runtime_functions(L, rt, functions);

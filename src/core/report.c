@@ -15,7 +15,7 @@ static const eddy__type type_sentinel = {"Sentinel"};
 
 enum { CHAIN_SHOWN = 12 }; /* awaits at each end of a long chain that a story shows */
 
-/* --- stories -------------------------------------------------------------------------------------------------- */
+/* --- stories ----------------------------------------------------------------------------------------- */
 
 /* Adds the lines of a traceback that are about Lua code: eddy's own frames say nothing to a reader.
  *   [-0, +0, m] */
@@ -148,7 +148,7 @@ const char *eddy__report_story(lua_State *L, int idx) {
   return lua_tostring(L, -1);
 }
 
-/* --- the exception handler -------------------------------------------------------------------------------------- */
+/* --- the exception handler --------------------------------------------------------------------------- */
 
 /* Writes the context at idx to stderr.   [-0, +0, m] */
 static void write_context(lua_State *L, int idx) {
@@ -228,7 +228,7 @@ void eddy__report_last_resort(lua_State *L, int idx) {
   fflush(stderr);
 }
 
-/* --- errors that nobody looks at -------------------------------------------------------------------------------------- */
+/* --- errors that nobody looks at --------------------------------------------------------------------- */
 
 /* Reports the failed future at idx.   [-0, +0, m] */
 static void report_future(lua_State *L, eddy__future *f, int idx, const char *when) {

@@ -20,7 +20,7 @@
 
 static const eddy__type type_runner = {"Runner"};
 
-/* --- driving a loop with SIGINT and deadlocks ------------------------------------------------------------------ */
+/* --- driving a loop with SIGINT and deadlocks -------------------------------------------------------- */
 
 /* After each turn. The first SIGINT cancels what is run for, the second leaves. */
 static int on_turn(eddy__loop *loop) {
@@ -91,7 +91,7 @@ int eddy__runner_drive(lua_State *L, eddy__loop *loop, int idx, bool sigint) {
   return rc;
 }
 
-/* --- options ------------------------------------------------------------------------------------------------------ */
+/* --- options ----------------------------------------------------------------------------------------- */
 
 static const char *const loop_options[] = {"debug", "shutdown_timeout", "loop_factory", "clock", "seed",
                                            "exception_handler", "slow_callback_duration", "name", NULL};
@@ -118,8 +118,7 @@ static bool option_function(lua_State *L, int arg, const char *name) {
     return false;
   }
   if (!lua_isfunction(L, -1))
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': function expected, got %s", name,
-                                          luaL_typename(L, -1)));
+    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': function expected, got %s", name, luaL_typename(L, -1)));
   return true;
 }
 
@@ -158,7 +157,7 @@ static int l_new_event_loop(lua_State *L) {
 
 enum { EDDY_STOPPED = 3 }; /* beside EDDY_STALLED and EDDY_INTERRUPT: by loop:stop() */
 
-/* --- running main -------------------------------------------------------------------------------------------------- */
+/* --- running main ------------------------------------------------------------------------------------ */
 
 /* Whether an error raised now would reach the host, and not a pcall of the script.   [-0, +0, m] */
 static bool nobody_catches(lua_State *L, eddy__runtime *rt) {
@@ -251,7 +250,7 @@ int eddy__runner_end(lua_State *L, eddy__loop *loop) {
   return rc;
 }
 
-/* --- Runner ------------------------------------------------------------------------------------------------------------ */
+/* --- Runner ------------------------------------------------------------------------------------------ */
 
 typedef struct runner {
   eddy__loop_object loop; /* loop == NULL: not made yet */
@@ -356,9 +355,9 @@ void eddy__runner_room(lua_State *L, eddy__runtime *rt) {
                                      {"close", l_runner_close},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__close", l_runner_close}, {"__tostring", l_runner_tostring}, {NULL, NULL}};
+    {"__close", l_runner_close}, {"__tostring", l_runner_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"run", l_run}, {"Runner", l_new}, {"new_event_loop", l_new_event_loop}, {NULL, NULL}};
+    {"run", l_run}, {"Runner", l_new}, {"new_event_loop", l_new_event_loop}, {NULL, NULL}};
   eddy__object_type(L, &type_runner, NULL, methods, meta, lua_gettop(L) - 1);
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);

@@ -28,7 +28,7 @@ enum { POOL_KEEPS = 16384 }; /* idle coroutines (1 KiB each); what is above that
 
 static int l_body(lua_State *L);
 
-/* --- the pool --------------------------------------------------------------------------------------------- */
+/* --- the pool ---------------------------------------------------------------------------------------- */
 
 /* Makes slot n, the table of slots being at the top.   [-0, +0, m] */
 static void add_slot(lua_State *L, eddy__runtime *rt) {
@@ -90,7 +90,7 @@ void eddy__task_push(lua_State *L, eddy__task *task) {
   lua_remove(L, -2);
 }
 
-/* --- the life of a task ----------------------------------------------------------------------------------- */
+/* --- the life of a task ------------------------------------------------------------------------------ */
 
 static void step(eddy__ready *r);
 
@@ -294,7 +294,7 @@ void eddy__task_release(eddy__task *task) {
   give_back(task->future.loop->rt, task->slot, task->co == NULL);
 }
 
-/* --- suspend and wake ---------------------------------------------------------------------------------------- */
+/* --- suspend and wake -------------------------------------------------------------------------------- */
 
 /* Pops a function and pushes its name: where it stands in a library ("table.sort"), else as it was called.
  *   [-1, +1, m] */
@@ -436,7 +436,7 @@ void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline,
   if (rc < 0) luaL_error(L, "not enough memory");
 }
 
-/* --- names, places, tracebacks --------------------------------------------------------------------------------- */
+/* --- names, places, tracebacks ----------------------------------------------------------------------- */
 
 /* [-0, +1, m] */
 void eddy__task_name(lua_State *L, eddy__task *task, int idx) {
@@ -482,7 +482,7 @@ int eddy__task_msgh(lua_State *L) {
   return 1;
 }
 
-/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+/* --- what Lua calls ---------------------------------------------------------------------------------- */
 
 /* [-n, +1, v] */
 eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
@@ -661,7 +661,7 @@ void eddy__task_room(lua_State *L, eddy__runtime *rt) {
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"create_task", l_create_task}, {"current_task", l_current_task}, {NULL, NULL}};
+    {"create_task", l_create_task}, {"current_task", l_current_task}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_task, &eddy__type_future, methods, meta, lua_gettop(L) - 1);
   rt->meta_task = lua_topointer(L, -1);
   lua_pop(L, 1);

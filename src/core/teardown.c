@@ -19,6 +19,7 @@ typedef struct ending {
   eddy__timer warning, again;
   eddy__loop *loop;
   uint64_t next_warning;
+  bool last_turn;
   int (*on_turn)(eddy__loop *loop); /* of whoever runs the loop */
 } ending;
 
@@ -72,10 +73,12 @@ static void on_again(eddy__timer *t) {
 /* After each turn: new tasks are cancelled too; when none is left it is over. */
 static int on_turn(eddy__loop *loop) {
   ending *e = loop->ending;
-  if (loop->ntasks == 0)
+  if (loop->ntasks > 0)
+    cancel_tasks(loop, false);
+  else if (loop->ready == 0 || e->last_turn)
     loop->stop = true;
   else
-    cancel_tasks(loop, false);
+    e->last_turn = true; /* for the done callbacks of the last ones */
   return e->on_turn != NULL ? e->on_turn(loop) : 0;
 }
 

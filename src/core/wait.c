@@ -31,7 +31,7 @@ static void check_all(lua_State *L, eddy__task *task, int idx, size_t n) {
   }
 }
 
-/* --- wait ------------------------------------------------------------------------------------------------------- */
+/* --- wait -------------------------------------------------------------------------------------------- */
 
 enum { ALL, FIRST, FIRST_FAILURE };
 static const char *const conditions[] = {"ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", NULL};
@@ -136,7 +136,8 @@ static int l_wait(lua_State *L) {
   return eddy__suspend(L, task, &wait_wait, k_wait);
 }
 
-/* The frame that held the block is gone, and the task has not gone on: a script has closed its coroutine.  [-0, +0, -] */
+/* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
+ *   [-0, +0, -] */
 static int l_waiting_gc(lua_State *L) {
   waiting *w = lua_touserdata(L, 1);
   if (!w->linked) return 0;
@@ -145,7 +146,7 @@ static int l_waiting_gc(lua_State *L) {
   return 0;
 }
 
-/* --- as_completed -------------------------------------------------------------------------------------------------- */
+/* --- as_completed ------------------------------------------------------------------------------------ */
 
 static const eddy__type type_completion = {"as_completed"};
 
@@ -276,7 +277,7 @@ static int l_as_completed(lua_State *L) {
 void eddy__wait_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg meta[] = {{"__call", l_next}, {"__gc", l_completion_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"wait", l_wait}, {"as_completed", l_as_completed}, {NULL, NULL}};
+    {"wait", l_wait}, {"as_completed", l_as_completed}, {NULL, NULL}};
   static const luaL_Reg waiting_meta[] = {{"__gc", l_waiting_gc}, {NULL, NULL}};
   eddy__object_type(L, &type_waiting, NULL, NULL, waiting_meta, 0);
   lua_pop(L, 1);

@@ -101,6 +101,24 @@ static void on_ended(eddy__waiter *w, eddy__future *f) {
 
 /* --- a connection's task ---------------------------------------------------------------------------------------- */
 
+/* Tells the exception handler of the error at idx at once, as nobody has this task to look at it.   [-0, +0, m] */
+static void report(lua_State *L, eddy__task *task, int idx) {
+  eddy__task_push(L, task);
+  int object = lua_gettop(L);
+  lua_createtable(L, 0, 4);
+  lua_pushliteral(L, "the handler of a connection has failed");
+  lua_setfield(L, -2, "message");
+  lua_pushvalue(L, idx);
+  lua_setfield(L, -2, "exception");
+  lua_pushvalue(L, object);
+  lua_setfield(L, -2, "task");
+  eddy__future_extra(L, object, EDDY_EX_TRACEBACK);
+  lua_setfield(L, -2, "traceback");
+  eddy__report_context(L, task->future.loop);
+  lua_settop(L, object - 1);
+  eddy__future_retrieved(&task->future);
+}
+
 /* 1: the stream, 2: nil or the error of the handler. The stream is closed, or whoever waits for that was cancelled.
  *   [-0, +0, v] */
 static int k_closed(lua_State *L, int status, lua_KContext ctx) {
@@ -109,7 +127,10 @@ static int k_closed(lua_State *L, int status, lua_KContext ctx) {
     eddy__stream_abort(eddy__stream_at(L, 1));
     eddy__wake_check(L, task);
   }
-  return lua_isnil(L, 2) ? 0 : lua_error(L);
+  if (lua_isnil(L, 2)) return 0;
+  lua_settop(L, 2);
+  if (!eddy__error_is(L, 2, EDDY_E_CANCELLED)) report(L, task, 2);
+  return lua_error(L);
 }
 
 /* The handler has returned or raised. 1: the stream, 2: the message handler, 3: the error, if any.  [-0, +0, y] */
