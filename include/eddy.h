@@ -12,7 +12,7 @@
  *     luaL_loadfile(L, "script.lua");
  *     eddy_spawn(loop, L, 0);            // pops the function, pushes its Task
  *     if (eddy_run(loop, L, -1) != EDDY_OK) fprintf(stderr, "%s\n", eddy_error_text(L, -1));
- *     eddy_close(loop);
+ *     eddy_close(loop, L);
  *     lua_close(L);
  *
  * Stack effects are written as in the Lua manual: [-popped, +pushed, x]; x is `-` for never raises, `m` for memory

@@ -159,8 +159,8 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
     lua_pushliteral(L, "eddy_run: a Task of this loop is expected");
     return EDDY_MISUSE;
   }
+  loop->lazy_turn = loop->turns + 1; /* the one in which the task starts */
   int rc = eddy__runner_drive(L, loop, idx, host->handle_sigint);
-  loop->is_lazy = false;
   if (rc == EDDY_INTERRUPT) eddy__future_retrieved(f);
   if (rc != 0) return rc == EDDY_INTERRUPT ? EDDY_INTERRUPTED : EDDY_FAILED;
   if (eddy__future_pending(f)) return EDDY_PENDING; /* somebody called loop:stop() */
@@ -168,7 +168,8 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
   if (f->state == EDDY_F_DONE)
     return call(L, push_results, 1, LUA_MULTRET) == LUA_OK ? EDDY_OK : EDDY_FAILED;
   call(L, push_error, 1, 1);
-  return f->state == EDDY_F_CANCELLED ? EDDY_CANCELLED : EDDY_FAILED;
+  if (f->state == EDDY_F_CANCELLED) return EDDY_CANCELLED;
+  return eddy__error_is(L, -1, EDDY_E_INTERRUPTED) ? EDDY_INTERRUPTED : EDDY_FAILED;
 }
 
 EDDY_API int eddy_pump(eddy_loop *host, lua_State *L, double budget) {

@@ -296,7 +296,10 @@ static void open_libraries(lua_State *L, const command *c) {
   luaL_openlibs(L);
   lua_warning(L, "@on", 0);
   luaL_requiref(L, "eddy", luaopen_eddy, 1);
-  lua_pop(L, 1);
+  lua_getfield(L, -1, "coroutine"); /* waiting works in plain coroutines too */
+  lua_getfield(L, -1, "install");
+  lua_call(L, 0, 0);
+  lua_pop(L, 2);
   make_arg(L, c);
 }
 

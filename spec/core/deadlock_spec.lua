@@ -69,7 +69,8 @@ describe("A deadlock #plain", function()
       wait_for_ever()
     end))
     for kind in pairs(kinds) do
-      assert.matches("<Task 'in " .. kind .. "' pending, waiting in " .. kind .. " at [^\n]*deadlock_spec.lua:%d+>", text)
+      local line = ("<Task 'in %s' pending, waiting in %s at [^\n]*deadlock_spec.lua:%%d+>"):format(kind, kind)
+      assert.matches(line, text)
     end
   end)
 

@@ -52,8 +52,8 @@ describe("eddy.create_task #virtual", function()
   end)
 
   it("passes its arguments on, nils too", function()
-    local got = table.pack(eddy.await(eddy.create_task(function(...) return select("#", ...), ... end, nil, 2, nil)))
-    assert.same({ 3, nil, 2, nil, n = 4 }, got)
+    local function count(...) return select("#", ...), ... end
+    assert.same({ 3, nil, 2, nil, n = 4 }, table.pack(eddy.await(eddy.create_task(count, nil, 2, nil))))
   end)
 
   it("passes thousands of arguments and results on", function()
@@ -104,7 +104,8 @@ describe("eddy.create_task #virtual", function()
 
   it("names what is wrong", function()
     local task = eddy.current_task()
-    assert.matches("bad argument #1 to 'create_task' %(.*got no value%)", bad_argument(function() eddy.create_task() end))
+    assert.matches("bad argument #1 to 'create_task' %(.*expected",
+      bad_argument(function() eddy.create_task() end))
     assert.matches("bad argument #1 to 'create_task' %(awaitable expected, got nil",
       bad_argument(function() eddy.create_task(nil) end))
     assert.matches("bad argument #1 to 'create_task' %(awaitable expected, got number.*waited already",
@@ -138,7 +139,8 @@ describe("a Task's end #virtual", function()
   end)
 
   for name, value in pairs {
-    ["a string"] = "boom", ["a number"] = 42, ["false"] = false, ["true"] = true, ["a table"] = {}, ["a function"] = print,
+    ["a string"] = "boom", ["a number"] = 42, ["false"] = false, ["true"] = true, ["a table"] = {},
+    ["a function"] = print,
     ["a table with a metatable"] = setmetatable({}, { __tostring = function() return "custom" end }),
     ["an eddy error"] = eddy.TimeoutError("late"), ["a thread"] = coroutine.create(print), ["a userdata"] = io.stdout,
   } do
@@ -191,8 +193,8 @@ describe("a Task's end #virtual", function()
 
   it("can be awaited by many", function()
     local task = eddy.create_task(eddy.sleep, 1, "shared")
-    local results = eddy.gather(
-      function() return eddy.await(task) end, function() return task:await() end, function() return eddy.await(task) end)
+    local function wait() return task:await() end
+    local results = eddy.gather(wait, function() return eddy.await(task) end, wait)
     assert.same({ "shared", "shared", "shared", n = 3 }, results)
   end)
 
@@ -532,24 +534,10 @@ describe("task:traceback #virtual", function()
     end):set_name("middle")
     local outer = eddy.create_task(function() eddy.await(middle) end):set_name("outer")
     pcall(eddy.await, outer)
-    assert.matches("'inner'.*awaited by task 'middle' at .*task_spec.lua:" .. awaited_at .. "\n.*awaited by task 'outer' at ",
-      outer:traceback())
+    local text = outer:traceback()
+    assert.matches("'inner'.*\nawaited by task 'middle' at .*task_spec.lua:" .. awaited_at .. "\n", text)
+    assert.matches("'middle' at .*\nawaited by task 'outer' at .*task_spec.lua:" .. awaited_at + 2 .. "\n", text)
     assert.not_matches("awaited by", inner:traceback())
-  end)
-
-  it("keeps the place of an error that was caught and raised again", function()
-    local line
-    local task = eddy.create_task(function()
-      local ok, err = pcall(function()
-        line = here() + 1
-        error({ "boom" })
-      end)
-      eddy.sleep(1)
-      if not ok then error(err, 0) end
-    end)
-    pcall(eddy.await, task)
-    assert.matches("task_spec.lua:%d+", task:traceback())
-    assert.is_not_nil(line)
   end)
 
   it("shows where a task that lives is", function()
@@ -587,6 +575,98 @@ describe("a Task's methods #virtual", function()
         bad_argument(function() method(eddy.get_running_loop():create_future()) end))
       assert.equal("bad argument #1 to 'method' (Task expected, got no value)", bad_argument(function() method() end))
     end
+  end)
+end)
+
+-- A mistake, and whatever comes of it, the runtime and the other tasks are unharmed.
+describe("a task's own coroutine, in a script's hands #plain", function()
+  -- Runs f(get_thread_of_an_ended_task), then sees that tasks work as ever.
+  local function survive(f)
+    testing.virtual_clock({ exception_handler = function() end }, function()
+      f(function()
+        return eddy.await(eddy.create_task(function() return (coroutine.running()) end))
+      end)
+      collectgarbage()
+      for i = 1, 5 do assert.equal(i, eddy.await(eddy.create_task(eddy.sleep, 1, i))) end
+      assert.equal(1, #eddy.all_tasks())
+    end)
+  end
+
+  it("may be resumed when the task has ended: that is an error", function()
+    survive(function(ended)
+      local co = ended()
+      assert.is_false((coroutine.resume(co)))
+      assert.is_false((coroutine.resume(co, print, 1, 2, 3)))
+    end)
+  end)
+
+  it("may be closed when the task has ended", function()
+    survive(function(ended) coroutine.close(ended()) end)
+  end)
+
+  it("may be resumed before the first step of the next task", function()
+    survive(function(ended)
+      local co = ended()
+      local task = eddy.create_task(eddy.sleep, 1, "own")
+      coroutine.resume(co, "foreign")
+      pcall(eddy.await, task)
+      assert.is_true(task:done())
+    end)
+  end)
+
+  it("may be closed before the first step of the next task", function()
+    survive(function(ended)
+      local co = ended()
+      local task = eddy.create_task(eddy.sleep, 1, "own")
+      coroutine.close(co)
+      pcall(eddy.await, task)
+      assert.is_true(task:done())
+    end)
+  end)
+
+  for name, wait in pairs {
+    sleep = function() eddy.sleep(1) end,
+    ["sleep(0)"] = function() eddy.sleep(0) end,
+    await = function(f) f:await() end,
+    gather = function(f, g) eddy.gather(f, g) end,
+    wait = function(f, g) eddy.wait({ f, g }, { timeout = 5 }) end,
+    wait_for = function(f) eddy.wait_for(f, 5) end,
+    shield = function(f) eddy.shield(f) end,
+    as_completed = function(f, g) for _ in eddy.as_completed { f, g } do end end,
+  } do
+    for how, misuse in pairs { resumed = coroutine.resume, closed = coroutine.close } do
+      it(("may be %s while it waits in %s"):format(how, name), function()
+        survive(function()
+          local loop, co = eddy.get_running_loop(), nil
+          local f, g = loop:create_future(), loop:create_future()
+          local task = eddy.create_task(function()
+            co = coroutine.running()
+            wait(f, g)
+          end)
+          eddy.sleep(0)
+          pcall(misuse, co, 1, 2)
+          collectgarbage()
+          collectgarbage()
+          f:set_result(1)
+          g:set_result(2)
+          task:cancel()
+          eddy.sleep(10)
+          assert.is_true(task:done())
+        end)
+      end)
+    end
+  end
+
+  it("may be closed and forgotten: the end of the run copes with it", function()
+    testing.virtual_clock({ exception_handler = function() end }, function()
+      local co
+      eddy.create_task(function()
+        co = coroutine.running()
+        eddy.sleep(1000)
+      end)
+      eddy.sleep(0)
+      coroutine.close(co)
+    end)
   end)
 end)
 

@@ -22,7 +22,8 @@ end
 
 -- A port whose backlog is full, so that connecting to it takes for ever.
 local function full_port()
-  local s = eddy.start_server(function() eddy.sleep(math.huge) end, "127.0.0.1", 0, { backlog = 1, max_connections = 1 })
+  local function hold() eddy.sleep(math.huge) end
+  local s = eddy.start_server(hold, "127.0.0.1", 0, { backlog = 1, max_connections = 1 })
   local _, port = s:address()
   local held = {}
   for _ = 1, 8 do
@@ -147,7 +148,9 @@ describe("eddy.open_connection", function()
     refused("zero byte", "a\0b", 80)
     refused("empty host", "", 80)
     refused("bad argument #2 to 'open_connection'", "localhost", "http")
-    for _, port in ipairs { -1, 65536, 0.5, 2 ^ 53, math.maxinteger } do refused("bad argument #2", "localhost", port) end
+    for _, port in ipairs { -1, 65536, 0.5, 2 ^ 53, math.maxinteger } do
+      refused("bad argument #2", "localhost", port)
+    end
     refused("unknown option 'timout'", "localhost", 80, { timout = 1 })
     refused("option 'timeout': number expected, got string", "localhost", 80, { timeout = "1" })
     refused("NaN", "localhost", 80, { timeout = 0 / 0 })

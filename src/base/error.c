@@ -36,6 +36,8 @@ static const struct {
   [EDDY_E_GROUP] = {"ExceptionGroup", EDDY_E_ERROR},
 };
 
+enum { DEEPEST = 180 }; /* groups within groups: each is a call in C */
+
 static const char class_key[EDDY_E_COUNT]; /* addresses: where the classes lie in the registry */
 static const char super_key;                   /* key in a class: the class above */
 static const char meta_key;                    /* the metatable of all classes */
@@ -407,8 +409,9 @@ static void push_half(lua_State *L, int like) {
 }
 
 /* Pushes the matching half and the rest of the error at idx; the predicate is at 2.   [-0, +2, e] */
-static void split(lua_State *L, int idx) {
-  luaL_checkstack(L, 10, "ExceptionGroup too deep");
+static void split(lua_State *L, int idx, int depth) {
+  luaL_checkstack(L, 10, NULL);
+  if (depth > DEEPEST) luaL_error(L, "ExceptionGroup nested too deep");
   bool group = eddy__error_is(L, idx, EDDY_E_GROUP);
   if (matches(L, idx)) {
     lua_pushvalue(L, idx);
@@ -428,7 +431,7 @@ static void split(lua_State *L, int idx) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, no + 1);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, no + 1, i);
-    split(L, no + 2);
+    split(L, no + 2, depth + 1);
     for (int half = no; half >= yes; half--) {
       if (lua_isnil(L, -1))
         lua_pop(L, 1);
@@ -456,14 +459,14 @@ static void check_split(lua_State *L) {
 /* group:split(class_or_predicate) -> matching, rest   [-0, +2, e] */
 static int l_split(lua_State *L) {
   check_split(L);
-  split(L, 1);
+  split(L, 1, 0);
   return 2;
 }
 
 /* group:subgroup(class_or_predicate) -> matching   [-0, +1, e] */
 static int l_subgroup(lua_State *L) {
   check_split(L);
-  split(L, 1);
+  split(L, 1, 0);
   lua_pop(L, 1);
   return 1;
 }

@@ -33,9 +33,7 @@ bool eddy__awaitable(lua_State *L, eddy__runtime *rt, int idx) {
 
 /* Pushes the text for something that is no awaitable: where is "" or " at [2]".   [-0, +1, m] */
 static const char *push_complaint(lua_State *L, int idx, const char *where) {
-  int type = lua_type(L, idx);
   const char *got = lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx);
-  if (type == LUA_TNONE) return lua_pushfstring(L, "awaitable expected%s, got %s", where, got);
   return lua_pushfstring(L,
                          "awaitable expected%s, got %s: a waiting function that was called here has "
                          "waited already and this is its result; pass the function itself, or a task "
@@ -172,7 +170,7 @@ static int k_await(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   eddy__future *f = task->waits_for;
   if (f->state == EDDY_F_CANCELLED)
-    task->must_cancel = false; /* one CancelledError is enough, and this is the one */
+    eddy__wake_settle(task); /* one CancelledError is enough, and this is the one */
   else
     eddy__wake_check(L, task);
   eddy__wait_note_cause(L, task, f, FUTURE);
@@ -198,7 +196,7 @@ int eddy__await(lua_State *L) {
     eddy__wait_note_cause(L, rt->current, f, 1);
     return eddy__future_results(L, f, 1);
   }
-  eddy__running(L, "await");
+  if (!eddy__coroutine_stepping(L, rt)) eddy__running(L, "await");
   int n = 1;
   if (eddy__object_test(L, 1, &eddy__type_coroutine) != NULL) {
     n = eddy__coroutine_start(L, 1);

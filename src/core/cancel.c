@@ -10,6 +10,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "core/coroutine.h"
 #include "core/wait.h"
 
 /* --- requests ---------------------------------------------------------------------------------------- */
@@ -47,31 +48,42 @@ static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
   return true;
 }
 
-/* Asks the waits of those on the list, which may put others there.   [-0, +0, -] */
+/* It was asked; it stays on this list until everybody was, so that nobody is asked twice. */
+static void put_aside(eddy__cancelling *c, eddy__task *task) {
+  task->ready.next = NULL;
+  *c->last_asked = &task->ready;
+  c->last_asked = &task->ready.next;
+}
+
+/* Asks the waits of those on the list, which may put others there; then those that were woken are ready.  [-0, +0, -] */
 void eddy__cancel_finish(eddy__cancelling *c) {
   while (c->first != NULL) {
     eddy__task *task = eddy__container_of(c->first, eddy__task, ready);
     c->first = task->ready.next;
     if (c->first == NULL) c->last = &c->first;
-    if (task->wait != NULL && lua_status(task->at) == LUA_YIELD) {
-      task->phase = EDDY_T_WAITING;
-      task->wait->cancel(task, c);
-    } else if (task->wait != NULL) { /* a script has closed its coroutine: it will find out when it runs */
-      task->phase = EDDY_T_WAITING;
-      eddy__cancel_wait(task);
-    } else { /* what it waited for has settled meanwhile: both in one turn, so the cancellation wins */
+    if (task->wait == NULL) { /* what it waited for has settled meanwhile: both in one turn, so the cancellation wins */
       if (task->wake != EDDY_WAKE_CANCEL) task->must_cancel = true;
-      task->phase = EDDY_T_READY;
-      eddy__loop_ready(task->future.loop, &task->ready);
+    } else if (lua_status(task->at) != LUA_YIELD) { /* a script has closed its coroutine: it finds out when it runs */
+      eddy__cancel_wait(task);
+    } else {
+      task->wait->cancel(task, c);
     }
+    put_aside(c, task);
+  }
+  for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
+    eddy__task *task = eddy__container_of(r, eddy__task, ready);
+    next = r->next;
+    task->phase = task->wait != NULL ? EDDY_T_WAITING : EDDY_T_READY;
+    if (task->wait == NULL) eddy__loop_ready(task->future.loop, r);
   }
 }
 
 void eddy__cancel_begin(eddy__cancelling *c, lua_State *L, int err) {
   c->L = L;
   c->err = err;
-  c->first = NULL;
+  c->first = c->asked = NULL;
   c->last = &c->first;
+  c->last_asked = &c->asked;
 }
 
 /* [-0, +0, -] */
@@ -90,7 +102,9 @@ void eddy__cancel_now(lua_State *L, eddy__task *task) {
   eddy__task_push(L, task);
   if (lua_getiuservalue(L, -1, EDDY_UV_VALUE) != LUA_TNIL) c.err = lua_gettop(L);
   task->must_cancel = false;
+  task->phase = EDDY_T_PASSING;
   task->wait->cancel(task, &c);
+  put_aside(&c, task);
   eddy__cancel_finish(&c);
   lua_pop(L, 2);
 }
@@ -145,8 +159,13 @@ eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadl
   return t;
 }
 
+/* Whether its loop is still there.   [-0, +0, -] */
+static bool has_loop(const eddy__timeout *t) {
+  return t->loop->generation == t->generation && t->loop->is_open;
+}
+
 static void stop(eddy__timeout *t) {
-  if (t->loop->generation == t->generation) eddy__timer_stop(&t->loop->timers, &t->timer);
+  if (has_loop(t)) eddy__timer_stop(&t->loop->timers, &t->timer);
 }
 
 /* [-0, +0, -] */
@@ -190,6 +209,7 @@ static uint64_t check_when(lua_State *L, int arg) {
 /* Runs f(...) in a scope: 1: f, then its arguments; the scope goes below.   [-n, +m, y] */
 static int run_in_scope(lua_State *L, eddy__task *task, uint64_t deadline) {
   int n = lua_gettop(L) - 1;
+  eddy__coroutine_unwrap(L, 1);
   eddy__timeout_push(L, task, deadline);
   lua_insert(L, 1);
   lua_toclose(L, 1);
@@ -237,8 +257,9 @@ static int l_reschedule(lua_State *L) {
   static const char *const states[] = {"active", "expiring", "expired", "finished"};
   eddy__timeout *t = eddy__object_check(L, 1, &type_timeout);
   uint64_t deadline = check_when(L, 2);
-  if (t->state != ACTIVE || t->loop->generation != t->generation)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "'reschedule': the timeout is %s", states[t->state]);
+  if (t->state != ACTIVE || !has_loop(t))
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'reschedule': the timeout is %s",
+                      t->state == ACTIVE ? "of a loop that is closed" : states[t->state]);
   if (eddy__timer_start(&t->loop->timers, &t->timer, deadline, on_expired) < 0)
     luaL_error(L, "not enough memory");
   t->deadline = deadline;
@@ -280,6 +301,7 @@ static int k_move_on(lua_State *L, int status, lua_KContext ctx) {
 static int l_move_on_after(lua_State *L) {
   lua_Number seconds = eddy__opt_seconds(L, 1);
   eddy__check_function(L, 2);
+  eddy__coroutine_unwrap(L, 2);
   eddy__task *task = eddy__running(L, "move_on_after");
   int n = lua_gettop(L) - 2;
   eddy__timeout_push(L, task, eddy__clock_after(&task->future.loop->clock, seconds));
@@ -330,7 +352,7 @@ static int k_shield(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__future *f = lua_touserdata(L, 2);
   if (f->state != EDDY_F_CANCELLED) eddy__wake_check(L, (eddy__task *)ctx);
-  ((eddy__task *)ctx)->must_cancel = false;
+  eddy__wake_settle((eddy__task *)ctx);
   return eddy__future_results(L, f, 2);
 }
 

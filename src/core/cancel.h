@@ -15,7 +15,8 @@
 struct eddy__cancelling {
   lua_State *L; /* where values can be pushed: 4 free slots */
   int err;      /* index of the CancelledError on L, or 0: made by each task when it is delivered */
-  eddy__ready *first, **last;
+  eddy__ready *first, **last;     /* to be asked */
+  eddy__ready *asked, **last_asked; /* were asked: what they wait for may lead back to them */
 };
 
 /* Asks f, whose object is at idx on L (0 if it is not there: then err must be 0), to stop. err is the index of the

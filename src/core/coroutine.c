@@ -140,6 +140,12 @@ static lua_State *start_thread(lua_State *L, eddy__coroutine *c) {
   return co;
 }
 
+/* Whether its thread can be resumed or closed: a script may run it by other means.   [-0, +0, -] */
+static bool is_suspended(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  return co != L && (lua_status(co) == LUA_YIELD || (lua_status(co) == LUA_OK && !lua_getstack(co, 0, &ar)));
+}
+
 /* coro:send(...) -> true, what it yields; or false, its results   [-0, +n, v] */
 static int l_send(lua_State *L) {
   eddy__coroutine *c = eddy__object_check(L, 1, &eddy__type_coroutine);
@@ -157,7 +163,9 @@ static int l_send(lua_State *L) {
     lua_getiuservalue(L, 1, UV_THREAD);
     co = lua_tothread(L, -1);
     lua_pop(L, 1);
-    if (co == NULL || !lua_checkstack(co, n + 8)) luaL_error(L, "too many values to send");
+    if (!is_suspended(L, co))
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'send': the Coroutine is running");
+    if (!lua_checkstack(co, n + 8)) luaL_error(L, "too many values to send");
     lua_xmove(L, co, n);
   } else {
     return eddy__error_throw(L, EDDY_E_RUNTIME, "'send': the Coroutine %s",
@@ -190,6 +198,9 @@ static int l_close(lua_State *L) {
   if (c->state == STEPPED) {
     lua_getiuservalue(L, 1, UV_THREAD);
     lua_State *co = lua_tothread(L, -1);
+    if (!is_suspended(L, co))
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'close': the Coroutine is running");
+    c->state = CLOSED; /* its <close> handlers may come here again */
     rc = lua_resetthread(co);
     if (rc != LUA_OK) lua_xmove(co, L, 1);
   }

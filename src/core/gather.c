@@ -168,7 +168,9 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
 
 /* Waits for the futures in the table at 1, which is all there is on the stack.   [-0, +1, y] */
 static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_exceptions, bool cancels_rest) {
-  gather *g = lua_newuserdatauv(L, sizeof *g + n * sizeof *g->waiters, 0);
+  gather *g = lua_newuserdatauv(L, sizeof *g + n * sizeof *g->waiters, 1);
+  eddy__task_push(L, task);
+  lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   eddy__future *settled = NULL;
   g->task = task;
   g->linked = false;

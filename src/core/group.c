@@ -138,7 +138,7 @@ static int k_start(lua_State *L, int status, lua_KContext ctx) {
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
   if (eddy__future_pending(started) && child->state != EDDY_F_DONE)
-    task->must_cancel = false; /* its error, or the cancellation that went through it, is what is raised */
+    eddy__wake_settle(task); /* its error, or the cancellation that went through it, is what is raised */
   else
     eddy__wake_check(L, task);
   if (!eddy__future_pending(started)) return eddy__future_results(L, started, STARTED);
@@ -172,13 +172,16 @@ static int l_start(lua_State *L) {
   eddy__coroutine_unwrap(L, 2);
   eddy__future_new(L, loop);
   int started = lua_gettop(L);
+  luaL_checkstack(L, started + 8, "too many arguments");
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, started);
   lua_pushnil(L); /* the task, when there is one */
   lua_pushcclosure(L, l_started, 3);
   lua_pushvalue(L, started + 1);
   lua_insert(L, 3); /* group, f, started(), arguments, future, started() */
-  starting *s = eddy__object_new(L, &type_starting, sizeof *s, 0);
+  starting *s = eddy__object_new(L, &type_starting, sizeof *s, 1);
+  eddy__task_push(L, task);
+  lua_setiuservalue(L, -2, 1); /* its finalizer may need it */
   int block = lua_gettop(L);
   lua_pushvalue(L, 2);
   for (int i = 3; i <= started; i++) lua_pushvalue(L, i);
@@ -307,12 +310,11 @@ static int k_end(lua_State *L, int status, lua_KContext ctx) {
   eddy__group *g = lua_touserdata(L, GROUP);
   g->is_waiting = false;
   if (eddy__wake_take(L, (eddy__task *)ctx)) {
-    if (g->aborting) {
-      lua_pop(L, 1);
-    } else {
+    if (lua_isnil(L, CANCELLED))
       lua_replace(L, CANCELLED);
-      abort_children(g);
-    }
+    else
+      lua_pop(L, 1);
+    if (!g->aborting) abort_children(g);
   }
   return wait_children(L, g);
 }

@@ -24,7 +24,7 @@ static _Atomic(eddy__interrupt *) active;
 static void on_instructions(lua_State *L, lua_Debug *ar) {
   (void)ar;
   eddy__interrupt *i = atomic_load(&active);
-  if (i == NULL || i->count == 0) {
+  if (i == NULL || i->count == i->seen) { /* none, or the loop has acted on it */
     lua_sethook(L, NULL, 0, 0);
     return;
   }
@@ -58,6 +58,7 @@ static void on_signal(int sig) {
 #endif
   eddy__runtime *rt = i->loop->rt;
   lua_State *L = rt->current != NULL ? rt->leaf : rt->L;
+  i->hooked = L;
   if (L != NULL) lua_sethook(L, on_instructions, LUA_MASKCOUNT, i->count < 2 ? INSTRUCTIONS : 1);
   uv_async_send(&i->loop->async);
 }
@@ -98,5 +99,6 @@ void eddy__interrupt_close(eddy__interrupt *i) {
 int eddy__interrupt_news(eddy__interrupt *i) {
   int news = i->count - i->seen;
   i->seen = i->count;
+  if (news > 0) i->first = 0;
   return news;
 }

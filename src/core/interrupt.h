@@ -18,7 +18,8 @@ typedef struct eddy__interrupt {
   volatile sig_atomic_t count;   /* of SIGINTs */
   volatile sig_atomic_t raised;  /* Lua code was interrupted: the run is over */
   uint64_t first;                /* when the first came; 0: the hook has not seen it yet */
-  int seen;                      /* how many have been acted on */
+  volatile sig_atomic_t seen;    /* how many have been acted on */
+  lua_State *volatile hooked;    /* the thread that has our hook */
   bool taken;
 #ifndef _WIN32
   struct sigaction before;

@@ -8,7 +8,8 @@
  * A turn runs what was ready when it began, and nothing that it makes ready itself, so a task in a sleep(0) loop
  * starves nobody. Before it, timers that are due and whatever libuv has to tell are added to the queue. Reading the
  * clock costs half of a task switch and polling four, so while there is work both happen only now and then: the
- * clock after CLOCK_STEPS tasks, libuv after POLL_STEPS tasks or POLL_NS, whichever comes first.
+ * clock after at most CLOCK_STEPS tasks (fewer when they take long), libuv after POLL_STEPS tasks or POLL_NS,
+ * whichever comes first.
  */
 #include "core/loop.h"
 
@@ -59,8 +60,8 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__loop *loop;
   uint32_t generation = 1;
   if (eddy__list_empty(&rt->spare_loops)) {
-    loop = malloc(sizeof *loop);
-    if (loop == NULL) luaL_error(L, "not enough memory");
+    loop = lua_newuserdatauv(L, sizeof *loop, 0);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop->rt); /* for good; the address of the record itself is its table's key */
   } else {
     loop = eddy__container_of(rt->spare_loops.next, eddy__loop, link);
     generation = loop->generation + 1;
@@ -79,6 +80,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
 
 /* [-0, +1, v] */
 eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_options *o) {
+  if (rt->is_dead) luaL_error(L, "the Lua state is closing");
   eddy__loop_object *object = eddy__object_new(L, &eddy__type_loop, sizeof *object, 0);
   eddy__loop *loop = new_record(L, rt);
   lua_newtable(L);
@@ -159,10 +161,23 @@ static void poll(eddy__loop *loop) {
   loop->last_poll = loop->clock.is_virtual ? 0 : eddy__clock_now(&loop->clock);
 }
 
+/* How many steps to go before the clock is read again: as many as take about POLL_NS, to judge by the last ones, but at
+ * most twice as many as before, in case the next ones take longer. */
+static void set_pace(eddy__loop *loop, uint64_t elapsed) {
+  int steps = loop->pace > 0 ? loop->pace : 1;
+  uint64_t per_step = elapsed / (uint64_t)steps + 1;
+  uint64_t pace = POLL_NS / per_step;
+  if (pace > 2 * (uint64_t)steps) pace = 2 * (uint64_t)steps;
+  loop->pace = pace < 1 ? 1 : pace > CLOCK_STEPS ? CLOCK_STEPS
+                                                 : (int)pace;
+  loop->until_clock = loop->pace;
+}
+
 /* There is work; still, time goes on and the world outside may have something. */
 static void glance(eddy__loop *loop) {
-  loop->until_clock = CLOCK_STEPS;
   uint64_t now = eddy__clock_now(&loop->clock);
+  set_pace(loop, now - loop->last_glance);
+  loop->last_glance = now;
   if (loop->until_poll <= 0 || (!loop->clock.is_virtual && now - loop->last_poll >= POLL_NS))
     poll(loop);
 }
@@ -187,19 +202,24 @@ static void wait_until(eddy__loop *loop, uint64_t deadline) {
   uv_run(loop->uv, UV_RUN_ONCE);
   uv_timer_stop(&loop->wake);
   loop->until_poll = POLL_STEPS;
-  loop->last_poll = eddy__clock_now(&loop->clock);
+  loop->last_poll = loop->last_glance = eddy__clock_now(&loop->clock);
+}
+
+/* The loop ends, and the only deadline is that of the next warning: it will wake no task. */
+static bool is_hopeless(const eddy__loop *loop) {
+  return loop->is_ending && loop->requests == 0 && loop->timers.n <= loop->own_timers;
 }
 
 /* Real time, nothing ready. Returns 0 or EDDY_STALLED. */
 static int block(eddy__loop *loop) {
+  collect(loop);
+  if (loop->ready > 0 || loop->stop) return 0;
   uint64_t next = eddy__timers_next(&loop->timers);
   if (next != EDDY_NEVER && next <= eddy__clock_now(&loop->clock)) {
     poll(loop);
     return 0;
   }
-  collect(loop);
-  if (loop->ready > 0) return 0;
-  if (next != EDDY_NEVER || uv_loop_alive(loop->uv)) {
+  if ((next != EDDY_NEVER && !is_hopeless(loop)) || uv_loop_alive(loop->uv)) {
     wait_until(loop, next);
     return 0;
   }
@@ -212,10 +232,9 @@ static int block(eddy__loop *loop) {
 
 /* Virtual time, nothing ready: what is sure to end is waited for, sockets are asked, then time jumps. */
 static int jump(eddy__loop *loop) {
-  uint64_t next = eddy__timers_next(&loop->timers);
-  if (next <= loop->clock.now) return 0;
   collect(loop);
-  if (loop->ready > 0) return 0;
+  uint64_t next = eddy__timers_next(&loop->timers);
+  if (loop->ready > 0 || loop->stop || next <= loop->clock.now) return 0;
   if (loop->requests > 0) {
     uv_run(loop->uv, UV_RUN_ONCE);
     return 0;
@@ -224,7 +243,7 @@ static int jump(eddy__loop *loop) {
     uv_run(loop->uv, UV_RUN_NOWAIT);
     if (loop->ready > 0) return 0;
   }
-  if (next != EDDY_NEVER) {
+  if (next != EDDY_NEVER && !is_hopeless(loop)) {
     loop->clock.now = next;
     return 0;
   }
@@ -297,7 +316,7 @@ static int turn(eddy__loop *loop, bool is_last) {
 }
 
 bool eddy__loop_replaceable(const eddy__loop *loop) {
-  return loop->is_lazy && loop->turns <= 1 && loop->created <= 1 && loop->ready == 0 &&
+  return loop->is_lazy && loop->turns <= loop->lazy_turn && loop->ntasks <= 1 && loop->ready == 0 &&
          loop->timers.n == 0;
 }
 

@@ -38,6 +38,7 @@ struct eddy__loop {
   uint32_t generation; /* one more each time the record is used again */
   bool is_open, is_running, is_closing, stop, is_debug;
   bool is_lazy;     /* the command's: eddy.run may still take its place */
+  uint64_t lazy_turn; /* up to this turn */
   bool is_ending;   /* the tasks left have been cancelled; errors are reported at once */
   bool is_driven;   /* by a host: no deadlock */
 
@@ -51,8 +52,10 @@ struct eddy__loop {
   size_t ready;        /* how many */
   eddy__timers timers;
   eddy__clock clock;
-  uint64_t last_poll;  /* uv_hrtime() */
+  uint64_t last_poll, last_glance; /* uv_hrtime() */
   int until_clock, until_poll; /* steps to go before the clock is read, before libuv is polled */
+  int pace;            /* steps between two readings of the clock */
+  size_t own_timers;   /* of the end of the loop, which wake no task */
 
   eddy__list tasks;    /* those that live, in order of creation */
   size_t ntasks;

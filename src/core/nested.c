@@ -60,7 +60,7 @@ static void on_instruction(lua_State *L, lua_Debug *ar) {
 /* [-1, +0, m] */
 void eddy__nested_raise(lua_State *L, lua_State *co) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raise_key);
-  lua_sethook(co, on_instruction, LUA_MASKCOUNT, 1);
+  lua_sethook(co, on_instruction, LUA_MASKCOUNT | LUA_MASKRET, 1); /* as its yield returns */
 }
 
 /* --- the functions of Lua's coroutine library -------------------------------------------------------- */

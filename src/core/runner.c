@@ -100,9 +100,11 @@ static const char *const loop_options[] = {"debug", "shutdown_timeout", "loop_fa
 static eddy__loop_options check_options(lua_State *L, int arg) {
   static const char *const clocks[] = {"real", "virtual", NULL};
   const char *env = getenv("EDDY_DEBUG");
+  const eddy__loop *outer = eddy__runtime_of(L)->loop; /* the command's, whose place is taken */
+  bool is_debug = (env != NULL && strcmp(env, "1") == 0) || (outer != NULL && outer->is_debug);
   eddy__loop_options o = {.slow_callback = 0.1};
   eddy__check_options(L, arg, loop_options);
-  o.is_debug = eddy__option_boolean(L, arg, "debug", env != NULL && strcmp(env, "1") == 0);
+  o.is_debug = eddy__option_boolean(L, arg, "debug", is_debug);
   o.is_virtual = eddy__option_choice(L, arg, "clock", clocks, 0) == 1;
   o.seed = (uint64_t)eddy__option_integer(L, arg, "seed", LUA_MININTEGER, LUA_MAXINTEGER, 0);
   o.shutdown_timeout = eddy__option_seconds(L, arg, "shutdown_timeout", 0);
@@ -170,11 +172,13 @@ static bool nobody_catches(lua_State *L, eddy__runtime *rt) {
   lua_getfield(L, -2, "xpcall");
   lua_CFunction pcall = lua_tocfunction(L, -2), xpcall = lua_tocfunction(L, -1);
   lua_pop(L, 4);
+  int top = lua_gettop(L);
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "f", &ar);
     lua_CFunction f = lua_tocfunction(L, -1);
-    lua_pop(L, 1);
-    if (f != NULL && (f == pcall || f == xpcall)) return false;
+    bool own = f != NULL && lua_getupvalue(L, -1, 1) != NULL && lua_touserdata(L, -1) == rt; /* eddy.pcall */
+    lua_settop(L, top);
+    if (f != NULL && (f == pcall || f == xpcall || own)) return false;
   }
   return true;
 }

@@ -14,16 +14,13 @@
 
 static const char runtime_key; /* its address: where the record lies in the registry */
 
-/* The state ends: what no loop has taken back goes with it.   [-0, +0, -] */
+/* The state ends: what no loop has taken back goes with it. The records of loops are userdata without finalizers: a
+ * finalizer older than this one may still hold an object that points to one.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__runtime *rt = lua_touserdata(L, 1);
+  rt->is_dead = true;
   while (!eddy__list_empty(&rt->loops))
     eddy__loop_close(eddy__container_of(rt->loops.next, eddy__loop, link));
-  while (!eddy__list_empty(&rt->spare_loops)) {
-    eddy__loop *loop = eddy__container_of(rt->spare_loops.next, eddy__loop, link);
-    eddy__list_remove(&loop->link);
-    free(loop);
-  }
   free(rt->free_slots);
   rt->free_slots = NULL;
   rt->nfree = rt->nslots = rt->cap = 0;

@@ -48,23 +48,34 @@ static void add_slot(lua_State *L, eddy__runtime *rt) {
   rt->free_slots[rt->nfree++] = n;
 }
 
-/* Looks at the free slot on top and its coroutine, without taking it; the table of slots is at the top.
+/* The coroutine of the free slot on top, NULL if it has none; the table of slots is at the top.   [-0, +0, m] */
+static lua_State *look(lua_State *L, eddy__runtime *rt) {
+  if (rt->nfree == 0) add_slot(L, rt);
+  lua_rawgeti(L, -1, 2 * (lua_Integer)rt->free_slots[rt->nfree - 1] + 1);
+  lua_State *co = lua_tothread(L, -1);
+  lua_pop(L, 1); /* a script may have got hold of it, and have run or closed it */
+  return co != NULL && lua_status(co) == LUA_OK && lua_gettop(co) == 1 ? co : NULL;
+}
+
+/* The same, made if need be. A new one is made before a slot is looked at: making it may collect garbage, and a
+ * finalizer may make tasks. Nothing of this is done on the new thread, which has nobody to catch its errors.
  *   [-0, +0, m] */
 static lua_State *free_coroutine(lua_State *L, eddy__runtime *rt) {
-  if (rt->nfree == 0) add_slot(L, rt);
-  uint32_t slot = rt->free_slots[rt->nfree - 1];
-  lua_rawgeti(L, -1, 2 * (lua_Integer)slot + 1);
-  lua_State *co = lua_tothread(L, -1);
-  lua_pop(L, 1);
+  lua_State *co = look(L, rt);
+  if (co != NULL) return co;
+  int slots = lua_gettop(L);
+  lua_State *made = lua_newthread(L);
+  eddy__runtime_push(L);
+  lua_pushcclosure(L, l_body, 1);
+  lua_xmove(L, made, 1);
+  lua_insert(L, slots); /* the thread below the slots */
+  co = look(L, rt);
+  lua_insert(L, slots);
   if (co == NULL) {
-    eddy__runtime_push(L);
-    lua_insert(L, -2); /* record, slots */
-    co = lua_newthread(L);
-    lua_pushvalue(L, -3);
-    lua_xmove(L, co, 1);
-    lua_pushcclosure(co, l_body, 1);
-    lua_rawseti(L, -2, 2 * (lua_Integer)slot + 1);
-    lua_remove(L, -2);
+    co = made;
+    lua_rawseti(L, -2, 2 * (lua_Integer)rt->free_slots[rt->nfree - 1] + 1); /* in a place that is there */
+  } else {
+    lua_pop(L, 1);
   }
   return co;
 }
@@ -100,6 +111,7 @@ bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   eddy__runtime *rt = loop->rt;
   luaL_checkstack(L, 8, NULL);
+  if (rt->is_dead) luaL_error(L, "the Lua state is closing");
   eddy__task *task = eddy__object_new(L, &eddy__type_task, sizeof *task, EDDY_UV_COUNT);
   int at = lua_gettop(L);
   eddy__future_init(&task->future, loop);
@@ -185,6 +197,9 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
 
 /* [-n, +0, y]   The first function of every task: 1: the task, 2: the message handler, 3: f, then its arguments */
 static int l_body(lua_State *L) {
+  eddy__task *task = eddy__runtime_of(L)->current;
+  if (task == NULL || task->co != L || lua_touserdata(L, 1) != task)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "the coroutine of a task cannot be resumed");
   return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
 }
 
@@ -201,7 +216,7 @@ static void on_foreign_yield(lua_State *L, lua_Debug *ar) {
 /* What is left of a task whose coroutine has died outside of its body's pcall, with status `rc`. */
 typedef struct remains {
   eddy__task *task;
-  int rc;
+  int rc; /* LUA_OK: before its first step */
 } remains;
 
 /* Settles it with the error on top of its thread: 1: the remains.   [-0, +0, m] */
@@ -209,10 +224,13 @@ static int settle_dead(lua_State *L) {
   remains *r = lua_touserdata(L, 1);
   eddy__task *task = r->task;
   eddy__task_push(L, task);
-  lua_xmove(task->co, L, 1);
+  if (r->rc == LUA_OK)
+    lua_pushnil(L);
+  else
+    lua_xmove(task->co, L, 1);
   const char *text = r->rc == LUA_ERRRUN ? lua_tostring(L, -1) : NULL;
-  if (text != NULL && strcmp(text, "cannot resume dead coroutine") == 0)
-    eddy__error_push(L, EDDY_E_RUNTIME, "the coroutine of the task was closed by coroutine.close");
+  if (r->rc == LUA_OK || (text != NULL && strcmp(text, "cannot resume dead coroutine") == 0))
+    eddy__error_push(L, EDDY_E_RUNTIME, "the coroutine of the task was closed or resumed by a script");
   if (task->group != NULL) task->future.retrieved = true;
   eddy__future_fail(L, &task->future, 2);
   return 0;
@@ -253,6 +271,7 @@ static void end_unstarted(eddy__task *task, lua_State *L) {
   tell_group(task);
 }
 
+/* A step of a task: from the beginning or from its wait to the next wait or the end. */
 static void step(eddy__ready *r) {
   eddy__task *task = eddy__container_of(r, eddy__task, ready);
   eddy__runtime *rt = task->future.loop->rt;
@@ -265,6 +284,9 @@ static void step(eddy__ready *r) {
     rc = lua_resume(co, L, 0, &nresults);
   } else if (task->must_cancel) {
     end_unstarted(task, L);
+  } else if (lua_status(co) != LUA_OK || lua_gettop(co) < 5 || lua_touserdata(co, 3) != task) {
+    die(task, LUA_OK); /* a script has got hold of the coroutine before it began */
+    rc = LUA_ERRRUN;
   } else {
     nargs = lua_gettop(co) - 2;
     task->phase = EDDY_T_RUNNING;
@@ -277,12 +299,14 @@ static void step(eddy__ready *r) {
     lua_pop(co, nresults); /* it was suspended by coroutine.yield: nobody would ever wake it */
     task->foreign_yield = true;
     task->phase = EDDY_T_READY;
-    lua_sethook(co, on_foreign_yield, LUA_MASKCOUNT, 1);
+    lua_sethook(co, on_foreign_yield, LUA_MASKCOUNT | LUA_MASKRET, 1); /* as the yield itself returns */
     eddy__loop_ready(task->future.loop, &task->ready);
     return;
   }
-  if (rc != LUA_OK) die(task, rc);
-  if (rc == LUA_OK) lua_settop(co, 1);
+  if (rc != LUA_OK)
+    die(task, rc); /* twice does no harm */
+  else
+    lua_settop(co, 1);
   if (!task->keeps_slot)
     give_back(rt, task->slot, rc != LUA_OK);
   else if (rc != LUA_OK)
@@ -322,6 +346,25 @@ static const char *push_function_name(lua_State *L, const char *called) {
   return lua_tostring(L, function);
 }
 
+/* Whether the C function at the top is one that waits can go through: eddy's own, pcall and the like.  [-0, +0, m] */
+static bool can_be_suspended(lua_State *L) {
+  static const char *const names[] = {"pcall", "xpcall", "dofile"};
+  int function = lua_gettop(L);
+  bool can = false;
+  luaL_checkstack(L, 8, NULL);
+  if (lua_getupvalue(L, function, 1) != NULL)
+    can = lua_touserdata(L, -1) == eddy__runtime_find(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_GNAME);
+  for (size_t i = 0; lua_istable(L, -1) && i < sizeof names / sizeof *names; i++) {
+    lua_getfield(L, -1, names[i]);
+    can = can || lua_rawequal(L, -1, function);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, function);
+  return can;
+}
+
 /* Why the running code cannot be suspended.   [-0, +0, v] */
 static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
   if (rt->current == NULL && rt->loop == NULL)
@@ -335,7 +378,7 @@ static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
   lua_Debug ar;
   for (int level = 1; !lua_isyieldable(L) && lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Snf", &ar);
-    if (strcmp(ar.what, "C") == 0)
+    if (strcmp(ar.what, "C") == 0 && !can_be_suspended(L))
       eddy__error_throw(L, EDDY_E_RUNTIME,
                         "'%s' cannot wait here: it is called from within '%s', a C function that "
                         "cannot be suspended",
@@ -365,11 +408,14 @@ eddy__task *eddy__running(lua_State *L, const char *name) {
 /* Every suspended function goes on here. A script can get hold of a task's thread (coroutine.running) and resume it:
  * then nothing was woken, and it is suspended again. */
 static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
-  eddy__task *task = (eddy__task *)ctx;
-  eddy__runtime *rt = task->future.loop->rt;
+  eddy__runtime *rt = eddy__runtime_of(L);
+  eddy__task *task = (eddy__task *)ctx; /* not to be touched before it is known to be the one that runs */
+  if (rt->current != task || rt->leaf != L || task->at != L || task->phase != EDDY_T_RUNNING) {
+    rt->refused = true;
+    return lua_yieldk(L, 0, ctx, k_resumed);
+  }
+  task->at = NULL;
   lua_settop(L, task->top);
-  if (rt->current != task || rt->leaf != L || task->phase != EDDY_T_RUNNING)
-    return rt->refused = true, lua_yieldk(L, 0, ctx, k_resumed);
   return task->k(L, status, ctx);
 }
 

@@ -91,6 +91,12 @@ void eddy__wake_check(lua_State *L, eddy__task *task);
 /* The same, but pushes the CancelledError and returns true where eddy__wake_check raises it.   [-0, +(0|1), m] */
 bool eddy__wake_take(lua_State *L, eddy__task *task);
 
+/* The cancellation that woke it, or is due, is not to be raised: what is raised or returned tells of it.  */
+static inline void eddy__wake_settle(eddy__task *task) {
+  task->must_cancel = false;
+  task->wake = EDDY_WAKE_NORMAL;
+}
+
 /* Whether eddy__wake_check would raise: for a k_ function that must give something back first. */
 static inline bool eddy__wake_cancelled(const eddy__task *task) {
   return task->must_cancel || task->wake == EDDY_WAKE_CANCEL;

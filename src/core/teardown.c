@@ -13,7 +13,7 @@
 #include "core/report.h"
 #include "core/task.h"
 
-static const uint64_t FIRST_WARNING_NS = 5000000000;
+static const uint64_t FIRST_WARNING_NS = 5000000000, LAST_WARNING_NS = 3600000000000;
 
 typedef struct ending {
   eddy__timer warning, again;
@@ -58,7 +58,7 @@ static void write_warning(eddy__loop *loop) {
 static void on_warning(eddy__timer *t) {
   ending *e = eddy__container_of(t, ending, warning);
   write_warning(e->loop);
-  e->next_warning *= 2;
+  if (e->next_warning < LAST_WARNING_NS) e->next_warning *= 2;
   uint64_t now = eddy__clock_now(&e->loop->clock);
   (void)eddy__timer_start(&e->loop->timers, t, now + e->next_warning, on_warning);
 }
@@ -91,6 +91,7 @@ static int end_tasks(lua_State *L, eddy__loop *loop) {
     uint64_t deadline = eddy__clock_after(&loop->clock, loop->shutdown_timeout);
     (void)eddy__timer_start(&loop->timers, &e.again, deadline, on_again);
   }
+  loop->own_timers = loop->shutdown_timeout > 0 ? 0 : 1; /* cancelling again may wake them; a warning does not */
   cancel_tasks(loop, false);
   loop->ending = &e;
   loop->on_turn = on_turn;

@@ -105,7 +105,9 @@ static int l_wait(lua_State *L) {
   eddy__task *task = eddy__running(L, "wait");
   lua_settop(L, 1);
   size_t n = eddy__wait_futures(L, task->future.loop, 1, 1, true);
-  waiting *w = lua_newuserdatauv(L, sizeof *w + n * sizeof *w->waiters, 0);
+  waiting *w = lua_newuserdatauv(L, sizeof *w + n * sizeof *w->waiters, 1);
+  eddy__task_push(L, task);
+  lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   w->task = task;
   w->linked = false;
   w->n = n;
@@ -229,17 +231,25 @@ static int l_completion_gc(lua_State *L) {
   return 0;
 }
 
-/* Those that are done already stand first, in the order in which that happened.   [-0, +0, -] */
+typedef struct settled {
+  uint32_t order;
+  size_t place;
+} settled;
+
+static int by_order(const void *a, const void *b) {
+  uint32_t x = ((const settled *)a)->order, y = ((const settled *)b)->order;
+  return (x > y) - (x < y);
+}
+
+/* Those that are done already stand first, in the order in which that happened.   [-0, +0, m] */
 static void sort_done(lua_State *L, completion *c, int futures) {
-  for (size_t i = 1; i < c->came; i++) {
-    size_t at = c->order[i], place = i;
-    uint32_t order = future_at(L, futures, at + 1)->order;
-    while (place > 0 && future_at(L, futures, c->order[place - 1] + 1)->order > order) {
-      c->order[place] = c->order[place - 1];
-      place--;
-    }
-    c->order[place] = at;
-  }
+  if (c->came < 2) return;
+  settled *list = lua_newuserdatauv(L, c->came * sizeof *list, 0);
+  for (size_t i = 0; i < c->came; i++)
+    list[i] = (settled){future_at(L, futures, c->order[i] + 1)->order, c->order[i]};
+  qsort(list, c->came, sizeof *list, by_order);
+  for (size_t i = 0; i < c->came; i++) c->order[i] = list[i].place;
+  lua_pop(L, 1);
 }
 
 /* eddy.as_completed({aw, ...}, {timeout=}) -> iterator   [-0, +1, v] */

@@ -27,7 +27,7 @@ typedef struct attempt {
   size_t n, i; /* addresses, and the next one to be tried */
 } attempt;
 
-/* --- one address ------------------------------------------------------------------------------------------------ */
+/* --- one address --------------------------------------------------------------------------------------------- */
 
 static void on_connected(uv_connect_t *uv, int status) {
   eddy__tcp *t = eddy__container_of(uv, eddy__tcp, connect);
@@ -67,7 +67,7 @@ static void cancel_connect(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_connect = {"open_connection", cancel_connect};
 
-/* --- all of them -------------------------------------------------------------------------------------------------- */
+/* --- all of them --------------------------------------------------------------------------------------------- */
 
 /* Adds the error of one address to the list.   [-0, +0, m] */
 static void note_error(lua_State *L, int rc, const eddy__address *to) {
@@ -80,7 +80,8 @@ static void note_error(lua_State *L, int rc, const eddy__address *to) {
 /* Raises the error that all have in common, or all of them in a group.   [-0, +0, v] */
 static int raise_errors(lua_State *L) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, AT_ERRORS);
-  if (n == 0) return eddy__raise_about(L, UV_EAI_NONAME, "getaddrinfo", "address", lua_tostring(L, 1));
+  const char *host = lua_tostring(L, 1);
+  if (n == 0) return eddy__raise_about(L, UV_EAI_NONAME, "getaddrinfo", "address", host);
   bool same = true;
   lua_rawgeti(L, AT_ERRORS, 1);
   lua_getfield(L, -1, "code");
@@ -93,8 +94,7 @@ static int raise_errors(lua_State *L) {
   lua_pop(L, 1);
   if (same) return lua_error(L);
   lua_pushvalue(L, AT_ERRORS);
-  eddy__group_push(L, lua_pushfstring(L, "no address of '%s' can be connected to",
-                                      lua_tostring(L, 1)));
+  eddy__group_push(L, "no address can be connected to");
   return lua_error(L);
 }
 
@@ -184,7 +184,7 @@ static int k_resolved(lua_State *L, int status, lua_KContext ctx) {
   return try_next(L, task);
 }
 
-/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+/* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
 /* The option local_addr = {host, port}; either may be nil.   [-0, +0, v] */
 static void check_local(lua_State *L, attempt *a) {

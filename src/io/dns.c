@@ -20,7 +20,7 @@ typedef struct lookup {
   int rc;
 } lookup;
 
-/* --- for the other rooms ---------------------------------------------------------------------------------------- */
+/* --- for the other rooms ------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 int eddy__option_family(lua_State *L, int arg, const char *name) {
@@ -85,7 +85,7 @@ const struct addrinfo *eddy__dns_result(lua_State *L, eddy__task *task, int *rc)
   return l == NULL ? NULL : l->found;
 }
 
-/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+/* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
 static const char *const type_names[] = {"stream", "dgram", "raw", NULL};
 static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, 0};

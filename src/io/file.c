@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "io/fs_work.h"
 
-/* --- the job -------------------------------------------------------------------------------------------------- */
+/* --- the job ------------------------------------------------------------------------------------------------- */
 
 /* Writes `out`, then `data`. What was not written of `out` stays. */
 static int write_out(eddy__file *f) {
@@ -64,7 +64,7 @@ static void on_work(uv_work_t *uv) {
   f->result = work(f);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------- */
 
 /* The descriptor is closed. */
 static void closed(eddy__file *f) {
@@ -134,7 +134,7 @@ eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const
   return f;
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------------ */
+/* --- turns --------------------------------------------------------------------------------------------------- */
 
 void eddy__file_release(eddy__file *f) {
   f->holder = NULL;
@@ -173,6 +173,8 @@ static void on_done(uv_work_t *uv, int status) {
   if (f->op == EDDY_FILE_READ) {
     eddy__input_received(&f->in, f->memory, f->result > 0 ? (size_t)f->result : 0);
     f->in.eof = f->result == 0;
+    bool was_filled = f->result > 0 && (size_t)f->result == f->room;
+    if (was_filled && f->in.cap < EDDY_FILE_AHEAD) f->in.chunk = 2 * f->in.cap;
   }
   if (f->op == EDDY_FILE_CLOSE && status == 0) closed(f);
   if (f->holder != NULL)

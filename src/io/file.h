@@ -14,11 +14,20 @@
 #include "io/input.h"
 #include "io/park.h"
 
-enum { EDDY_FILE_BUFFER = 65536 }; /* written when there is more than this, and by flush, seek, read, close */
+/* Written when there is more than this, and by flush, seek, read and close. */
+enum { EDDY_FILE_BUFFER = 65536 };
+/* What is read ahead grows to this while a file is read from end to end: a hop to a thread costs as much as 64 KiB. */
+enum { EDDY_FILE_AHEAD = 524288 };
 
 /* What a job does after it has written what is there to be written. */
-enum { EDDY_FILE_FLUSH, EDDY_FILE_READ, EDDY_FILE_SYNC, EDDY_FILE_TRUNCATE, EDDY_FILE_STAT,
-       EDDY_FILE_CLOSE };
+enum {
+  EDDY_FILE_FLUSH,
+  EDDY_FILE_READ,
+  EDDY_FILE_SYNC,
+  EDDY_FILE_TRUNCATE,
+  EDDY_FILE_STAT,
+  EDDY_FILE_CLOSE
+};
 
 typedef struct eddy__file {
   eddy__keeper keeper; /* in loop->handles while the descriptor is open */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * file_object.c - eddy.open, eddy.lines and the methods of files; see file.h.
- * Touch:  freely. A method is l_, which checks and asks for the turn, and k_, which runs when the turn has come and again
- *         when a job of its own is done (f->has_worked). Before a k_ returns or raises it passes the turn on.
+ * Touch:  freely. A method is l_, which checks and asks for the turn, and k_, which runs when the turn has come and
+ *         again when a job of its own is done (f->has_worked). Before a k_ returns or raises it passes the turn on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 
 static const eddy__type type_file = {"File"};
 
-/* --- the object ------------------------------------------------------------------------------------------------- */
+/* --- the object ---------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static eddy__file *check(lua_State *L) {
@@ -74,7 +74,7 @@ static int return_self(lua_State *L, eddy__file *f) {
   return 1;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------------------- */
 
 /* Reads what `want` says, or the formats at 2 and above if it is NULL. `closes`: at the end of the file, that is
  * closed. [-0, +n, y] */
@@ -151,9 +151,10 @@ static int l_read_until(lua_State *L) {
   return begin(L, "read_until", k_read_want);
 }
 
-/* --- lines -------------------------------------------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------------------------------------------- */
 
-enum { UP_FILE = 2, UP_CLOSES, UP_COUNT, UP_FORMATS }; /* upvalues of the iterator */
+/* Upvalues of the iterator. */
+enum { UP_FILE = 2, UP_CLOSES, UP_COUNT, UP_FORMATS };
 
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
   eddy__file *f = at_one(L);
@@ -197,7 +198,7 @@ static int l_lines(lua_State *L) {
   return 1;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------------------------------------------- */
 
 /* What was read ahead is taken back: the place to write at is where reading has got to. */
 static void forget_input(eddy__file *f) {
@@ -313,7 +314,7 @@ static int l_truncate(lua_State *L) {
   return begin(L, "truncate", k_truncate);
 }
 
-/* --- place, status, end --------------------------------------------------------------------------------------------- */
+/* --- place, status, end -------------------------------------------------------------------------------------- */
 
 static int k_seek(lua_State *L, int status, lua_KContext ctx) {
   eddy__file *f = at_one(L);
@@ -403,7 +404,7 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-/* --- open --------------------------------------------------------------------------------------------------------- */
+/* --- open ---------------------------------------------------------------------------------------------------- */
 
 typedef struct opening {
   eddy__job job; /* first */
@@ -440,7 +441,7 @@ static void push_file(lua_State *L, eddy__task *task) {
   if (*box == NULL) eddy__raise_about(L, UV_ENOMEM, "open", "path", o->path);
   o->fd = -1;
   (*box)->in.fills = true;
-  eddy__place_of_caller(L, (*box)->opened_at, sizeof (*box)->opened_at);
+  eddy__place_of_caller(L, (*box)->opened_at, EDDY_PLACE_SIZE);
   lua_insert(L, -2);
   eddy__request_pop(L);
 }
@@ -468,13 +469,15 @@ static int k_open(lua_State *L, int status, lua_KContext ctx) {
 /* Lua's modes; raises for others.   [-0, +0, v] */
 static int check_mode(lua_State *L, int arg) {
   const char *mode = luaL_optstring(L, arg, "r"), *p = mode;
-  int flags = *p == 'r' ? 0 : *p == 'w' ? O_CREAT | O_TRUNC : O_CREAT | O_APPEND;
+  int flags = *p == 'w' ? O_CREAT | O_TRUNC : *p == 'a' ? O_CREAT | O_APPEND
+                                                        : 0;
   bool good = *p == 'r' || *p == 'w' || *p == 'a';
   bool both = good && p[1] == '+';
   if (good) p += both ? 2 : 1;
   p += strspn(p, "b");
   luaL_argcheck(L, good && *p == '\0', arg, "invalid mode");
-  return flags | (both ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY);
+  if (both) return flags | O_RDWR;
+  return flags | (*mode == 'r' ? O_RDONLY : O_WRONLY);
 }
 
 /* eddy.open(path, mode) -> File   [-0, +1, y] */
@@ -520,7 +523,7 @@ void eddy__file_room(lua_State *L, eddy__runtime *rt) {
                                      {"close", l_close},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
+    {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
   eddy__runtime_functions(L, rt, functions);
   eddy__runtime_push(L);
   eddy__object_type(L, &type_file, NULL, methods, meta, lua_gettop(L));

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "io/input.h"
 
-enum { NUMERAL_SIZE = 200 }; /* as in Lua's own */
+enum { NUMERAL_SIZE = 200 };  /* as in Lua's own */
 
 /* [-0, +0, v] */
 void eddy__want_format(lua_State *L, int arg, eddy__want *want) {
@@ -81,7 +81,7 @@ eddy__want *eddy__want_until(lua_State *L, int arg) {
   return want;
 }
 
-/* --- looking ------------------------------------------------------------------------------------------------ */
+/* --- looking ------------------------------------------------------------------------------------------------- */
 
 /* What is there, from `at` bytes after the start on; never NULL. */
 static const char *bytes(const eddy__input *in, size_t at) {
@@ -231,7 +231,7 @@ int eddy__input_look_all(lua_State *L, eddy__input *in, int first, int last, edd
   return EDDY_IN_READY;
 }
 
-/* --- answering ---------------------------------------------------------------------------------------------- */
+/* --- answering ----------------------------------------------------------------------------------------------- */
 
 /* [-0, +1, m] */
 void eddy__input_push(lua_State *L, eddy__input *in, const eddy__want *want, int found) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fs.c - eddy.fs: operations on paths; see fs.h.
- * Touch:  freely. An operation is three functions: l_ checks and starts, work_ runs in a thread, finish_ pushes results.
+ * Touch:  freely. An operation is three functions: l_ checks and starts, work_ runs in a thread, finish_ pushes the
+ *         results.
  */
 #include "io/fs.h"
 
@@ -40,7 +41,7 @@ const char *eddy__check_path(lua_State *L, int arg) {
   return path;
 }
 
-/* --- what they share ------------------------------------------------------------------------------------------------ */
+/* --- what they share ----------------------------------------------------------------------------------------- */
 
 static void release(eddy__request *r) {
   operation *op = (operation *)r;
@@ -81,7 +82,7 @@ static int finish_nothing(lua_State *L, operation *op) {
   return 0;
 }
 
-/* --- stat, lstat, exists --------------------------------------------------------------------------------------------- */
+/* --- stat, lstat, exists ------------------------------------------------------------------------------------- */
 
 static void set_integer(lua_State *L, const char *name, uint64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
@@ -179,7 +180,7 @@ static int l_exists(lua_State *L) {
   return run(L, new_operation(L, "exists", work_exists, finish_exists), &wait);
 }
 
-/* --- read_file, write_file -------------------------------------------------------------------------------------------- */
+/* --- read_file, write_file ----------------------------------------------------------------------------------- */
 
 static void work_read_file(eddy__job *job) {
   operation *op = (operation *)job;
@@ -232,7 +233,7 @@ static int l_write_file(lua_State *L) {
   return run(L, op, &wait);
 }
 
-/* --- directories ------------------------------------------------------------------------------------------------------ */
+/* --- directories --------------------------------------------------------------------------------------------- */
 
 static void work_scandir(eddy__job *job) {
   operation *op = (operation *)job;
@@ -245,9 +246,14 @@ static void work_scandir(eddy__job *job) {
 /* The iterator; upvalues: the record, the box of the operation.   [-0, +(0|2), m] */
 static int l_next_entry(lua_State *L) {
   static const char *const types[] = {
-      [UV_DIRENT_UNKNOWN] = "unknown", [UV_DIRENT_FILE] = "file", [UV_DIRENT_DIR] = "directory",
-      [UV_DIRENT_LINK] = "link", [UV_DIRENT_FIFO] = "fifo", [UV_DIRENT_SOCKET] = "socket",
-      [UV_DIRENT_CHAR] = "char", [UV_DIRENT_BLOCK] = "block"};
+    [UV_DIRENT_UNKNOWN] = "unknown",
+    [UV_DIRENT_FILE] = "file",
+    [UV_DIRENT_DIR] = "directory",
+    [UV_DIRENT_LINK] = "link",
+    [UV_DIRENT_FIFO] = "fifo",
+    [UV_DIRENT_SOCKET] = "socket",
+    [UV_DIRENT_CHAR] = "char",
+    [UV_DIRENT_BLOCK] = "block"};
   eddy__request **box = lua_touserdata(L, lua_upvalueindex(2));
   uv_dirent_t entry;
   if (*box == NULL) return 0;

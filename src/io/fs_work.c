@@ -17,7 +17,7 @@
 
 enum { CHUNK = 1 << 30, FIRST_SIZE = 16384 };
 
-/* --- one call ----------------------------------------------------------------------------------------------------- */
+/* --- one call ------------------------------------------------------------------------------------------------ */
 
 /* The result of a synchronous call. */
 static int result(uv_fs_t *req) {
@@ -41,8 +41,12 @@ void eddy__fs_close(int fd) {
 int eddy__fs_read(int fd, char *memory, size_t size) {
   uv_fs_t req;
   uv_buf_t buf = uv_buf_init(memory, (unsigned)(size < CHUNK ? size : CHUNK));
-  uv_fs_read(NULL, &req, fd, &buf, 1, -1, NULL);
-  return result(&req);
+  int rc;
+  do {
+    uv_fs_read(NULL, &req, fd, &buf, 1, -1, NULL);
+    rc = result(&req);
+  } while (rc == UV_EINTR); /* the one call besides close that libuv does not repeat */
+  return rc;
 }
 
 int eddy__fs_write(int fd, const char *data, size_t size, size_t *written) {
@@ -89,7 +93,7 @@ static int unlink_file(const char *path) {
   return result(&req);
 }
 
-/* --- whole files ---------------------------------------------------------------------------------------------------- */
+/* --- whole files --------------------------------------------------------------------------------------------- */
 
 /* Reads to the end; *data holds *cap bytes and grows. Returns 0 or a libuv code. */
 static int read_all(int fd, char **data, size_t *size, size_t cap) {
@@ -126,7 +130,8 @@ int eddy__fs_read_file(const char *path, char **data, size_t *size, const char *
 /* Creates a file beside `path` that was not there. Returns its descriptor and name, or a libuv code. */
 static int open_beside(const char *path, int mode, char *name, size_t name_size) {
   for (int i = 0; i < 100; i++) {
-    unsigned long long salt = uv_hrtime() ^ ((unsigned long long)uv_os_getpid() << 32) ^ (unsigned)i;
+    unsigned long long pid = (unsigned long long)uv_os_getpid();
+    unsigned long long salt = uv_hrtime() ^ pid << 32 ^ (unsigned)i;
     int n = snprintf(name, name_size, "%s.%012llx.tmp", path, salt & 0xffffffffffffu);
     if (n < 0 || (size_t)n >= name_size) return UV_ENAMETOOLONG;
     int fd = eddy__fs_open(name, O_WRONLY | O_CREAT | O_EXCL, mode);
@@ -217,7 +222,7 @@ int eddy__fs_write_file(const char *path, const char *data, size_t size,
   return rc < 0 ? rc : closed;
 }
 
-/* --- directories ---------------------------------------------------------------------------------------------------- */
+/* --- directories --------------------------------------------------------------------------------------------- */
 
 static int make_one(const char *path, int mode) {
   uv_fs_t req;

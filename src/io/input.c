@@ -37,7 +37,7 @@ void eddy__input_deinit(eddy__input *in) {
 void eddy__input_clear(eddy__input *in) {
   in->start = in->end = 0;
   in->scanned = 0;
-  if (in->cap > SMALL) give_back(in);
+  if (in->cap > SMALL && in->cap != in->chunk) give_back(in);
 }
 
 /* Moves what is there to a buffer of that size. Returns false without memory. */
@@ -55,12 +55,14 @@ static bool resize(eddy__input *in, size_t cap) {
 
 size_t eddy__input_offer(eddy__input *in, char **memory) {
   size_t size = eddy__input_size(in);
-  if (size == 0) {
+  if (size == 0 && in->chunk == 0) {
     in->offered = eddy__blocks_take(in->blocks);
     *memory = in->offered;
     return in->offered != NULL ? EDDY_BLOCK_SIZE : 0;
   }
-  if (in->cap - in->end < TAIL && in->start >= in->cap / 2) {
+  if (in->cap < in->chunk) {
+    if (!resize(in, in->chunk)) return 0;
+  } else if (in->cap - in->end < TAIL && in->start >= in->cap / 2) {
     memmove(in->data, in->data + in->start, size);
     in->start = 0;
     in->end = size;

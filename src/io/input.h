@@ -23,6 +23,7 @@ typedef struct eddy__input {
   size_t start, end, cap; /* what is there: data[start..end) */
   size_t scanned;         /* so many bytes from start on were searched in vain for what is wanted */
   size_t limit;           /* of a line; 0: none */
+  size_t chunk;           /* how much to ask for at once, when that is more than a block */
   char *offered;          /* a block that is being received into */
   bool lent;              /* data is a block */
   bool fills;             /* a count wants all of it, but at the end: a file */
@@ -31,8 +32,16 @@ typedef struct eddy__input {
 } eddy__input;
 
 /* One thing that a read asks for. */
-enum { EDDY_WANT_COUNT, EDDY_WANT_LINE, EDDY_WANT_LINE_END, EDDY_WANT_ALL, EDDY_WANT_NUMERAL,
-       EDDY_WANT_EXACT, EDDY_WANT_UNTIL, EDDY_WANT_MORE };
+enum {
+  EDDY_WANT_COUNT,
+  EDDY_WANT_LINE,     /* without its end */
+  EDDY_WANT_LINE_END, /* with it */
+  EDDY_WANT_ALL,
+  EDDY_WANT_NUMERAL,
+  EDDY_WANT_EXACT,
+  EDDY_WANT_UNTIL,
+  EDDY_WANT_MORE /* anything new: somebody will look closer */
+};
 
 typedef struct eddy__separator {
   const char *text;

@@ -16,8 +16,8 @@
 static void on_sigpipe(int signal) { (void)signal; }
 #endif
 
-/* A peer that is gone is an error of the write, not the end of the process. A handler, not SIG_IGN, as programs that are
- * started would inherit that; a disposition of the host's stays. */
+/* A peer that is gone is an error of the write, not the end of the process. A handler, not SIG_IGN, as programs that
+ * are started would inherit that; a disposition of the host's stays. */
 static void survive_sigpipe(void) {
 #ifdef SIGPIPE
   struct sigaction now;

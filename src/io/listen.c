@@ -16,7 +16,7 @@
 
 static const double RETRY_AFTER = 1.0; /* seconds without descriptors or memory */
 
-/* --- descriptors ------------------------------------------------------------------------------------------------ */
+/* --- descriptors --------------------------------------------------------------------------------------------- */
 
 /* A new socket, non-blocking and close-on-exec; or a libuv code. */
 static int open_socket(int family) {
@@ -49,7 +49,7 @@ static int set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-/* [0 or a libuv code; *syscall says what failed] */
+/* Binds and listens; *at becomes the address that it has. Returns 0 or a libuv code, and in *syscall what failed. */
 static int set_up(int fd, eddy__address *at, const eddy__listen_options *o, const char **syscall) {
   *syscall = "setsockopt";
   int rc = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -71,7 +71,7 @@ static int set_up(int fd, eddy__address *at, const eddy__listen_options *o, cons
   return getsockname(fd, &at->any, &size) < 0 ? -errno : 0;
 }
 
-/* --- accepting -------------------------------------------------------------------------------------------------- */
+/* --- accepting ----------------------------------------------------------------------------------------------- */
 
 static void on_pending(uv_poll_t *poll, int status, int events);
 
@@ -168,7 +168,7 @@ static void on_pending(uv_poll_t *poll, int status, int events) {
   if (l->nfds > 0) enqueue(l);
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------------------------- */
 
 static void describe(const eddy__handle *h, char *text, size_t size) {
   char address[EDDY_PLACE_SIZE];

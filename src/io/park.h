@@ -11,8 +11,8 @@
 #include "core/cancel.h"
 
 /* Suspends the running task in the list; `return` its result.   [-0, +0, y] */
-static inline int eddy__park(lua_State *L, eddy__task *task, eddy__list *list, const eddy__wait *wait,
-                             lua_KFunction k) {
+static inline int eddy__park(lua_State *L, eddy__task *task, eddy__list *list,
+                             const eddy__wait *wait, lua_KFunction k) {
   eddy__list_push(list, &task->waiter.link);
   return eddy__suspend(L, task, wait, k);
 }

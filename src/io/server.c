@@ -2,7 +2,7 @@
 /*
  * server.c - eddy.start_server; see server.h.
  * Owns:   eddy__server; a connection record from accept to the end of its task.
- * Touch:  with care: a connection is counted from its accept until its task has settled, whatever becomes of it between.
+ * Touch:  with care: a connection is counted from its accept until its task has settled, whatever becomes of it.
  */
 #include "io/server.h"
 
@@ -21,7 +21,8 @@
 #include "io/park.h"
 #include "io/tcp.h"
 
-enum { UV_HANDLER = 1 }; /* user values of a Server */
+/* User values of a Server. */
+enum { UV_HANDLER = 1 };
 
 typedef struct eddy__server {
   eddy__acceptor acceptor; /* first */
@@ -48,7 +49,7 @@ typedef struct connection {
   uint32_t anchor; /* of the stream, in the loop */
 } connection;
 
-/* --- the end ---------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------- */
 
 static bool is_over(const eddy__server *s) {
   return s->is_closed && s->listeners == NULL && s->acceptor.live == 0;
@@ -92,14 +93,15 @@ static void connection_over(eddy__server *s) {
 static void on_ended(eddy__waiter *w, eddy__future *f) {
   (void)f;
   connection *c = (connection *)w;
-  eddy__stream_abort(&c->tcp->stream); /* does nothing if it is closed, as it should be */
+  if (!c->server->loop->is_closing) /* else that has closed it, and perhaps freed it */
+    eddy__stream_abort(&c->tcp->stream); /* does nothing if it is closed, as it should be */
   eddy__list_remove(&c->member);
   eddy__loop_drop(c->server->loop, c->anchor);
   connection_over(c->server);
   free(c);
 }
 
-/* --- a connection's task ---------------------------------------------------------------------------------------- */
+/* --- a connection's task ------------------------------------------------------------------------------------- */
 
 /* Tells the exception handler of the error at idx at once, as nobody has this task to look at it.   [-0, +0, m] */
 static void report(lua_State *L, eddy__task *task, int idx) {
@@ -245,7 +247,7 @@ static void on_accepted(eddy__acceptor *acceptor, eddy__listener *l, int fd) {
   connection_over(s);
 }
 
-/* --- start_server ------------------------------------------------------------------------------------------------- */
+/* --- start_server -------------------------------------------------------------------------------------------- */
 
 typedef struct settings {
   eddy__listen_options listen;
@@ -382,7 +384,7 @@ static int l_start_server(lua_State *L) {
   return eddy__dns_lookup(L, task, host, NULL, &hints, EDDY_NEVER, k_resolved);
 }
 
-/* --- methods ------------------------------------------------------------------------------------------------------ */
+/* --- methods ------------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static eddy__server *check(lua_State *L) { return eddy__object_check(L, 1, &type_server); }
@@ -520,7 +522,7 @@ void eddy__server_room(lua_State *L, eddy__runtime *rt) {
                                      {"is_serving", l_is_serving},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
+    {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
   eddy__runtime_functions(L, rt, functions);
   eddy__runtime_push(L);
   eddy__object_type(L, &type_server, NULL, methods, meta, lua_gettop(L));

@@ -14,7 +14,7 @@
 
 static const char stream_mark; /* its address: a key that only metatables of streams have */
 
-/* --- birth and death ------------------------------------------------------------------------------------------ */
+/* --- birth and death ----------------------------------------------------------------------------------------- */
 
 /* [-0, +1, m] */
 eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type *type,
@@ -71,7 +71,7 @@ void eddy__stream_close(eddy__stream *s) {
 
 void eddy__stream_abort(eddy__stream *s) { eddy__handle_close(&s->handle); }
 
-/* --- who is who ------------------------------------------------------------------------------------------------- */
+/* --- who is who ---------------------------------------------------------------------------------------------- */
 
 /* What the userdata at idx points with, or NULL if it is no stream.   [-0, +0, -] */
 static eddy__stream **test(lua_State *L, int idx) {
@@ -106,7 +106,7 @@ int eddy__stream_raise_closed(lua_State *L, const eddy__stream *s, const char *n
   return eddy__error_throw(L, EDDY_E_RUNTIME, "'%s' on a closed stream (%s)", name, text);
 }
 
-/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+/* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
 /* stream:close()   [-0, +0, v]: what is queued goes out first, nobody waits */
 static int l_close(lua_State *L) {
@@ -182,22 +182,22 @@ static int l_tostring(lua_State *L) {
 void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *methods) {
   static const eddy__type base = {"stream"};
   static const luaL_Reg shared[] = {
-      {"read", eddy__stream_l_read},
-      {"read_exactly", eddy__stream_l_read_exactly},
-      {"read_until", eddy__stream_l_read_until},
-      {"lines", eddy__stream_l_lines},
-      {"at_eof", eddy__stream_l_at_eof},
-      {"write", eddy__stream_l_write},
-      {"drain", eddy__stream_l_drain},
-      {"shutdown", eddy__stream_l_shutdown},
-      {"set_write_buffer_limits", eddy__stream_l_set_write_buffer_limits},
-      {"close", l_close},
-      {"abort", l_abort},
-      {"is_closing", l_is_closing},
-      {"wait_closed", l_wait_closed},
-      {NULL, NULL}};
+    {"read", eddy__stream_l_read},
+    {"read_exactly", eddy__stream_l_read_exactly},
+    {"read_until", eddy__stream_l_read_until},
+    {"lines", eddy__stream_l_lines},
+    {"at_eof", eddy__stream_l_at_eof},
+    {"write", eddy__stream_l_write},
+    {"drain", eddy__stream_l_drain},
+    {"shutdown", eddy__stream_l_shutdown},
+    {"set_write_buffer_limits", eddy__stream_l_set_write_buffer_limits},
+    {"close", l_close},
+    {"abort", l_abort},
+    {"is_closing", l_is_closing},
+    {"wait_closed", l_wait_closed},
+    {NULL, NULL}};
   static const luaL_Reg meta[] = {
-      {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
+    {"__gc", l_gc}, {"__close", l_scope_end}, {"__tostring", l_tostring}, {NULL, NULL}};
   int top = lua_gettop(L);
   eddy__runtime_push(L);
   eddy__object_type(L, &base, NULL, shared, NULL, top + 1);

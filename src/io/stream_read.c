@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stream_read.c - reading from a stream; see stream.h.
- * Touch:  with care. libuv reads while somebody wants bytes or there is room below the limit. When there is not, an offer
- *         is refused once (that costs no system call) before reading is stopped.
+ * Touch:  with care. libuv reads while somebody wants bytes or there is room below the limit. When there is not, an
+ *         offer is refused once (that costs no system call) before reading is stopped.
  */
 #include <string.h>
 
@@ -67,7 +67,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     eddy__stream_wake_reader(s);
 }
 
-/* --- the task's side ------------------------------------------------------------------------------------------ */
+/* --- the task's side ----------------------------------------------------------------------------------------- */
 
 static void cancel_read(eddy__task *task, eddy__cancelling *request) {
   (void)request;

@@ -2,7 +2,7 @@
 /*
  * stream_write.c - writing to a stream; see stream.h.
  * Owns:   requests, each a userdata that the loop anchors until libuv has sent it; its user value are the strings.
- * Touch:  with care. What can be sent at once is sent at once; only the rest is queued, and only then is there a request.
+ * Touch:  with care. What can be sent at once is sent at once; only the rest is queued, and needs a request.
  */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "io/stream.h"
 
-enum { COPIED_SIZE = 4096 }; /* shorter pieces of a write of many pieces are copied together */
+/* Shorter pieces of a write of many pieces are copied together. */
+enum { COPIED_SIZE = 4096 };
 
 typedef struct request {
   uv_write_t uv;
@@ -20,7 +21,7 @@ typedef struct request {
   uv_buf_t bufs[];
 } request;
 
-/* --- what is to be sent ----------------------------------------------------------------------------------------- */
+/* --- what is to be sent -------------------------------------------------------------------------------------- */
 
 typedef struct pieces {
   size_t n;      /* buffers: a long piece is one, short ones that follow each other are one */
@@ -34,8 +35,7 @@ static void count_piece(lua_State *L, int arg, pieces *p) {
   size_t size;
   int type = lua_type(L, -1);
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_argerror(L, arg, lua_pushfstring(L, "a table of strings expected, got one with a %s",
-                                          lua_typename(L, type)));
+    luaL_argerror(L, arg, "a table of strings expected");
   lua_tolstring(L, -1, &size); /* a number becomes a string in its place, a copy */
   if (size >= COPIED_SIZE) {
     p->n++;
@@ -49,7 +49,8 @@ static void count_piece(lua_State *L, int arg, pieces *p) {
 }
 
 /* Calls `f` with each piece of the arguments 2 to last at the top of the stack.   [-0, +0, v] */
-static void for_pieces(lua_State *L, int last, void (*f)(lua_State *, int, void *), void *argument) {
+static void for_pieces(lua_State *L, int last, void (*f)(lua_State *, int, void *),
+                       void *argument) {
   for (int arg = 2; arg <= last; arg++) {
     if (lua_type(L, arg) != LUA_TTABLE) {
       lua_pushvalue(L, arg);
@@ -116,7 +117,7 @@ static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
   return r;
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------- */
 
 static size_t queued(const eddy__stream *s) {
   return uv_stream_get_write_queue_size(&s->uv.stream);
@@ -168,7 +169,7 @@ static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, uns
   eddy__raise(L, rc, "write");
 }
 
-/* --- waiting -------------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------------- */
 
 static const eddy__wait wait_write = {"write", eddy__park_cancel};
 

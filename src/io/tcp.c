@@ -15,7 +15,7 @@ enum { KEEPALIVE_DELAY = 60 };
 
 static const eddy__type type_tcp = {"TCP"};
 
-/* --- life ----------------------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------------------------- */
 
 static void describe(const eddy__handle *h, char *text, size_t size) {
   const eddy__tcp *t = (const eddy__tcp *)h;
@@ -74,7 +74,7 @@ void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o) {
   if (o->keepalive > 0) (void)uv_tcp_keepalive(&t->stream.uv.tcp, 1, o->keepalive);
 }
 
-/* --- what Lua calls ----------------------------------------------------------------------------------------------- */
+/* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
 /* [-0, +0, v] */
 static eddy__tcp *check(lua_State *L) {
