@@ -7,6 +7,7 @@
 #include "eddy.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "core/callback.h"
@@ -16,9 +17,11 @@
 #include "core/group.h"
 #include "core/loop.h"
 #include "core/nested.h"
+#include "core/queue.h"
 #include "core/report.h"
 #include "core/runner.h"
 #include "core/sleep.h"
+#include "core/sync.h"
 #include "core/task.h"
 #include "core/timed.h"
 #include "core/wait.h"
@@ -64,11 +67,23 @@ static int l_index(lua_State *L) {
   return 0;
 }
 
+/* Whether a __close handler of this Lua may wait: its scopes came in 5.4.0, that in 5.4.3.   [-0, +0, m] */
+static bool close_may_wait(lua_State *L) {
+  static const char probe[] =
+    "local co = coroutine.wrap(function() local x <close> = setmetatable({}, {__close = coroutine.yield}) end)\n"
+    "return pcall(co)";
+  bool may = luaL_loadstring(L, probe) == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return may;
+}
+
 /* [-0, +1, v] */
 EDDY_API int luaopen_eddy(lua_State *L) {
   luaL_checkversion(L);
   luaL_checkstack(L, 40, NULL);
   eddy__runtime *rt = eddy__runtime_open(L);
+  if (!rt->is_checked && !close_may_wait(L)) return luaL_error(L, "eddy needs Lua 5.4.3 or newer");
+  rt->is_checked = true;
   lua_newtable(L);
   eddy__error_open(L);
   eddy__loop_room(L, rt);
@@ -83,6 +98,9 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__gather_room(L, rt);
   eddy__wait_room(L, rt);
   eddy__group_room(L, rt);
+  eddy__sync_room(L, rt);
+  eddy__barrier_room(L, rt);
+  eddy__queue_room(L, rt);
   eddy__nested_room(L, rt);
   eddy__generator_room(L, rt);
   eddy__runner_room(L, rt);

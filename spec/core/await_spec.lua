@@ -224,10 +224,13 @@ describe("eddy.wait_for #virtual", function()
 
   it("with no time at all returns the result of what is done", function()
     local done, failed = started(function() return "r", nil end), started(error, "e", 0)
+    local suspended = false
+    eddy.get_running_loop():call_soon(function() suspended = true end)
     for _, timeout in ipairs { 0, -1, -math.huge } do
       assert.same({ "r", nil, n = 2 }, table.pack(eddy.wait_for(done, timeout)))
       assert.same({ false, "e" }, { pcall(eddy.wait_for, failed, timeout) })
     end
+    assert.is_false(suspended)
   end)
 
   it("with no time at all never starts what has not started", function()
@@ -319,7 +322,7 @@ describe("eddy.wait_for #virtual", function()
       bad_argument(function() eddy.wait_for({}, 5) end))
     assert.matches("bad argument #1 to 'wait_for' %(awaitable expected, got nil",
       bad_argument(function() eddy.wait_for(nil, 5) end))
-    assert.matches("bad argument #1 to 'wait_for' %(awaitable expected, got no value%)",
+    assert.matches("bad argument #1 to 'wait_for' %(awaitable expected, got no value",
       bad_argument(function() eddy.wait_for() end))
     eddy.sleep(1)
     assert.is_false(ran)

@@ -241,23 +241,49 @@ describe("task:cancel #virtual", function()
     for _, each in ipairs(tasks) do assert.equal(1, each:cancelling()) end
   end)
 
-  it("of tasks that await each other in a ring does not go round for ever", function()
-    local a, b
-    a = eddy.create_task(function() return eddy.await(b) end)
-    b = eddy.create_task(function() return eddy.await(a) end)
-    eddy.sleep(0)
-    eddy.sleep(0)
-    a:cancel("break the ring")
-    eddy.sleep(1)
-    assert.is_true(a:done() or a:cancelling() >= 1)
-    for _ = 1, 3 do
-      a:cancel()
-      b:cancel()
-      eddy.sleep(0)
-    end
-    assert.is_true(a:done())
-    assert.is_true(b:done())
+  it("that comes on two ways at once counts twice and arrives once", function()
+    local errors = 0
+    local inner = started(function()
+      for _ = 1, 2 do
+        if not pcall(eddy.sleep, 1) then errors = errors + 1 end
+      end
+      return cancelling()
+    end)
+    local a, b = eddy.create_task(inner.await, inner), eddy.create_task(inner.await, inner)
+    local outer = eddy.create_task(eddy.gather, a, b)
+    eddy.sleep(0.5)
+    outer:cancel()
+    assert.equal(2, eddy.await(inner))
+    assert.equal(1, errors)
+    pcall(eddy.await, outer)
   end)
+
+  it("of a task and of what it waits for, in one request, is not lost", function()
+    local future = eddy.get_running_loop():create_future()
+    local task = started(eddy.wait, { future })   -- which would return if the future alone were cancelled
+    local outer = started(eddy.gather, task, future)
+    outer:cancel()
+    raised(eddy.CancelledError, eddy.await, outer)
+    assert.is_true(future:cancelled())
+    assert.is_true(task:cancelled())
+  end)
+
+  for size = 2, 4 do
+    it(("of tasks that await each other in a ring of %d ends them"):format(size), function()
+      local tasks, closed = {}, 0
+      for i = 1, size do
+        tasks[i] = eddy.create_task(function()
+          local _ <close> = closing(function() closed = closed + 1 end)
+          eddy.await(tasks[i % size + 1])
+        end)
+      end
+      eddy.sleep(1)
+      tasks[1]:cancel("break the ring")
+      eddy.sleep(1)
+      assert.equal(size, closed)
+      for _, task in ipairs(tasks) do assert.is_true(task:cancelled()) end
+    end)
+  end
 
   it("interrupts cleanup code when it comes a second time", function()
     local log = {}
@@ -343,6 +369,17 @@ describe("task:cancel #virtual", function()
     inner:cancel()
     outer:cancel()
     assert.equal("went on", eddy.await(outer))
+  end)
+
+  it("of a future, then of the task that awaits it, in one turn arrives once", function()
+    local future = eddy.get_running_loop():create_future()
+    local task = started(function()
+      local err = raised(eddy.CancelledError, eddy.await, future)
+      return err.message, eddy.sleep(1, "went on")
+    end)
+    future:cancel("future")
+    task:cancel("task")
+    assert.same({ "future", "went on" }, { eddy.await(task) })
   end)
 
   it("from inside is delivered after a shield whose inner task was cancelled in the same turn as the outer", function()

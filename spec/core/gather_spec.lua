@@ -288,7 +288,7 @@ end)
 describe("eddy.gather, given something else #virtual", function()
   it("raises a bad argument without any", function()
     local err = raised(function() eddy.gather() end)
-    assert.matches("bad argument #1 to 'gather' %(awaitable expected, got no value%)", err)
+    assert.matches("bad argument #1 to 'gather' %(awaitable expected, got no value", err)
   end)
 
   it("hints at a waiting function that was called, and has waited already", function()

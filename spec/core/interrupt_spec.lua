@@ -120,10 +120,10 @@ describe("SIGINT #plain", function()
     assert.equal("Interrupted\n", out)
   end)
 
-  it("interrupts code in a coroutine that never waits, at the second one at the latest", function()
+  it("interrupts code in one of eddy's coroutines that never waits", function()
     local out = run [[
       print(select(2, pcall(eddy.run, function()
-        coroutine.wrap(function()
+        eddy.coroutine.wrap(function()
           interrupt_later()
           interrupt_later()
           while true do end

@@ -249,7 +249,7 @@ describe("loop:run_until_complete #plain", function()
   it("names what is wrong", function()
     assert.matches("bad argument #1 to 'run_until_complete' %(awaitable expected, got number",
       bad_argument(function() loop:run_until_complete(5) end))
-    assert.matches("bad argument #1 to 'run_until_complete' %(awaitable expected, got no value%)",
+    assert.matches("bad argument #1 to 'run_until_complete' %(awaitable expected, got no value",
       bad_argument(function() loop:run_until_complete() end))
   end)
 end)

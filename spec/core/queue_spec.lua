@@ -558,8 +558,8 @@ describe("eddy.PriorityQueue", function()
     local function item(n) return setmetatable({ n }, mt) end
     for i = 1, 4 do queue:put(item(i)) end
     act = function() eddy.sleep(0) end
-    assert.error_matches(function() queue:put(item(0)) end, "'sleep' cannot wait here: .*'put'")
-    assert.error_matches(function() queue:get() end, "'sleep' cannot wait here: .*'get'")
+    assert.error_matches(function() queue:put(item(0)) end, "'sleep' cannot wait here")
+    assert.error_matches(function() queue:get() end, "'sleep' cannot wait here")
     act = function()
       act = nil
       queue:get()

@@ -565,6 +565,29 @@ describe("task:traceback #virtual", function()
   end)
 end)
 
+describe("task:print_stack #plain", function()
+  it("writes the traceback to standard error", function()
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write [[
+      local eddy = require "eddy"
+      eddy.run(function()
+        local task = eddy.create_task(function() eddy.sleep(1) end)
+        eddy.sleep(0)
+        task:print_stack()
+        task:cancel()
+      end)
+    ]]
+    file:flush()
+    local lua = os.getenv("EDDY_LUA") or "lua5.4"
+    local pipe = assert(io.popen(("'%s' '%s' 2>&1 >/dev/null"):format(lua, path)))
+    local output = pipe:read("a")
+    pipe:close()
+    os.remove(path)
+    assert.matches("^stack traceback:\n.*:3: in ", output)
+  end)
+end)
+
 describe("a Task's methods #virtual", function()
   it("check what they are called with", function()
     local task = eddy.current_task()

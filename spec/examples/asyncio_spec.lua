@@ -169,6 +169,16 @@ describe("examples/asyncio #plain", function()
   end)
 end)
 
+describe("the eddy command #plain", function()
+  for _, name in ipairs { "14_by_hand", "18_files" } do   -- those that take no time
+    it("runs " .. name .. " as well, with the same output", function()
+      local output, status = program.command("examples/asyncio/" .. name .. ".lua")
+      assert.equal(0, status)
+      assert.equal(table.concat(run(name).lines, "\n") .. "\n", output)
+    end)
+  end
+end)
+
 describe("the holes of asyncio #plain", function()
   local eddy = require "eddy"
 

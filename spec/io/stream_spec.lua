@@ -2,7 +2,9 @@
 
 local eddy = require "eddy"
 
--- Two ends of one connection; `finally` closes them.
+local open_pairs = {} -- functions that close what the test has opened
+
+-- Two ends of one connection; `finally` closes them, and those of earlier pairs.
 local function pair(options)
   local loop = eddy.get_running_loop()
   local arrived, over = loop:create_future(), loop:create_future()
@@ -13,13 +15,16 @@ local function pair(options)
   local host, port = server:address()
   local near = eddy.open_connection(host, port, options)
   local far = arrived:await()
-  finally(function()
+  table.insert(open_pairs, function()
     near:abort()
     over:set_result()
     server:close()
     server:abort_clients()
     near:wait_closed()
     server:wait_closed()
+  end)
+  finally(function()
+    while #open_pairs > 0 do table.remove(open_pairs)() end
   end)
   return near, far
 end
@@ -183,6 +188,43 @@ describe("stream:read", function()
     assert.same({ "ECONNRESET", "read" }, { err.code, err.syscall })
     assert.equal("half", near:read(10))
     assert.error(function() near:read(10) end)
+  end)
+
+  it("stops taking bytes when nobody wants them and there are more than the limit", function()
+    local near, far = pair { limit = 1000 }
+    far:write("x")
+    near:read(1)
+    local sent = 0
+    local writer = eddy.create_task(function()
+      while sent < 64 << 20 do
+        far:write(("y"):rep(65536))
+        sent = sent + 65536
+      end
+      far:close()
+    end)
+    local before
+    repeat
+      before = sent
+      for _ = 1, 20 do eddy.sleep(0.001) end
+    until sent == before
+    assert.is_true(sent < 32 << 20)
+    assert.equal(64 << 20, #near:read("a"))
+    writer:await()
+  end)
+
+  it("may close another stream whose bytes came in the same turn", function()
+    local near, far = pair()
+    local near2, far2 = pair()
+    local second = started(near2.read, near2)
+    local first = started(function()
+      near:read()
+      near2:abort()
+    end)
+    far:write("a\n")
+    far2:write("b\n")
+    first:await()
+    local line = second:await()
+    assert.is_true(line == "b" or line == nil)
   end)
 
   it("moves a megabyte to a reader that is slower than the writer", function()

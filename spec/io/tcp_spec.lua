@@ -169,6 +169,20 @@ describe("eddy.open_connection", function()
   end)
 end)
 
+describe("a connection on a virtual clock #virtual", function()
+  it("is not outrun by its timeout", function()
+    local port = server(function(conn)
+      for line in conn:lines() do conn:write(line, "\n") end
+    end)
+    local conn <close> = eddy.open_connection("127.0.0.1", port, { timeout = 1 })
+    for i = 1, 20 do
+      conn:write(i, "\n")
+      assert.equal(tostring(i), eddy.timeout(1, conn.read, conn))
+    end
+    assert.equal(0, eddy.time())
+  end)
+end)
+
 describe("a TCP connection", function()
   it("has options of its socket", function()
     local port = server()

@@ -169,6 +169,7 @@ static int k_await(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   eddy__future *f = task->waits_for;
+  eddy__list_remove(&task->waiter.link); /* still linked when a ring was broken here */
   if (f->state == EDDY_F_CANCELLED)
     eddy__wake_settle(task); /* one CancelledError is enough, and this is the one */
   else

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * barrier.c - Barrier: tasks wait until so many are there, then all go on; see sync.h.
- * Uses:   sync.h.      Used by: sync.c.
+ * Uses:   sync.h.      Used by: eddy.c.
  * Touch:  freely.
  *
- * One line is enough. While the barrier fills, all in line are in it; while those who were let go have not all left (they
- * are `told`), whoever stands in line is before the door, and comes in, first come first, when the last has left.
+ * One line is enough. While the barrier fills, all in line are in it. While those who were let go have not all left
+ * (they are `told`), whoever stands in line is before the door, and comes in, first come first, when they have.
  */
 #include "core/sync.h"
 
@@ -60,7 +60,8 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   eddy__list_remove(&task->waiter.link); /* from told */
   settle(b);
   eddy__wake_check(L, task);
-  if (broken) return eddy__error_throw(L, EDDY_E_BROKEN_BARRIER, "the barrier was reset or aborted");
+  if (broken)
+    return eddy__error_throw(L, EDDY_E_BROKEN_BARRIER, "the barrier was reset or aborted");
   lua_pushinteger(L, (lua_Integer)index);
   return 1;
 }

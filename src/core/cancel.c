@@ -30,6 +30,7 @@ static void set_error(eddy__cancelling *c, eddy__task *task) {
 static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
   if (!eddy__future_pending(f)) return false;
   if (!f->is_task) {
+    c->reached = true;
     eddy__future_cancelled(c->L, f, idx, c->err);
     return true;
   }
@@ -41,8 +42,10 @@ static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
     *c->last = &task->ready;
     c->last = &task->ready.next;
     set_error(c, task);
-  } else if (task->phase != EDDY_T_PASSING && task->wake != EDDY_WAKE_CANCEL) {
-    task->must_cancel = true; /* new, ready or running: at its next step or suspension */
+  } else if (task->phase != EDDY_T_PASSING) { /* new, ready or running: at its next step or suspension */
+    c->reached = true;
+    if (task->wake == EDDY_WAKE_CANCEL) return true;
+    task->must_cancel = true;
     set_error(c, task);
   }
   return true;
@@ -68,8 +71,11 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     } else {
       task->wait->cancel(task, c);
     }
+    c->reached = c->reached || task->wait == NULL;
     put_aside(c, task);
   }
+  if (!c->reached && c->asked != NULL) /* they wait for each other in a ring: it is broken at the first */
+    eddy__cancel_wait(eddy__container_of(c->asked, eddy__task, ready));
   for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
     eddy__task *task = eddy__container_of(r, eddy__task, ready);
     next = r->next;
@@ -82,6 +88,7 @@ void eddy__cancel_begin(eddy__cancelling *c, lua_State *L, int err) {
   c->L = L;
   c->err = err;
   c->first = c->asked = NULL;
+  c->reached = false;
   c->last = &c->first;
   c->last_asked = &c->asked;
 }

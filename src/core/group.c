@@ -137,7 +137,7 @@ static int k_start(lua_State *L, int status, lua_KContext ctx) {
   s->linked = false;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
-  if (eddy__future_pending(started) && child->state != EDDY_F_DONE)
+  if (eddy__future_pending(started) && !eddy__future_pending(child) && child->state != EDDY_F_DONE)
     eddy__wake_settle(task); /* its error, or the cancellation that went through it, is what is raised */
   else
     eddy__wake_check(L, task);

@@ -3,8 +3,8 @@
  * queue.c - Queue, LifoQueue, PriorityQueue; see queue.h.
  * Touch:  with care: a task that was told of an item (or of room) and does not take it must tell the next one.
  *
- * An item lies in the queue until a task that runs takes it: a getter that is told and then cancelled leaves it there. A
- * get finds an item at once, although a getter may have been told of it; that getter goes back to its old place.
+ * An item lies in the queue until a task that runs takes it: a getter that is told and then cancelled leaves it there.
+ * A get finds an item at once, although a getter may have been told of it; that getter goes back to its old place.
  */
 #include "core/queue.h"
 
@@ -172,9 +172,9 @@ static void heap_take(lua_State *L, queue *q) {
   int t = lua_gettop(L);
   for (size_t child; (child = 2 * hole + 1) < last; hole = child) {
     if (child + 1 < last && goes_before(L, t, child + 1, child)) child++;
-    if (!goes_before(L, t, child, last)) break;
     way[steps++] = child;
   }
+  while (steps > 0 && goes_before(L, t, last, way[steps - 1])) steps--; /* the last one belongs far down */
   check_unchanged(L, q, changes);
   lua_rawgeti(L, t, heap_index(0, HEAP_ITEM));
   hole = 0;
@@ -343,7 +343,7 @@ static int l_get_nowait(lua_State *L) {
   return eddy__error_throw(L, EDDY_E_QUEUE_EMPTY, "the queue is empty");
 }
 
-/* --- join, task_done, shutdown -------------------------------------------------------------------------------------- */
+/* --- join, task_done, shutdown -------------------------------------------------------------------------------- */
 
 /* So many items are done; the last of them wakes those who join. */
 static void finish(queue *q, uint64_t n) {
@@ -399,7 +399,7 @@ static int l_shutdown(lua_State *L) {
   return 0;
 }
 
-/* --- state ---------------------------------------------------------------------------------------------------------- */
+/* --- state ---------------------------------------------------------------------------------------------------- */
 
 /* queue:qsize(), queue:empty(), queue:full()   [-0, +1, v] */
 static int l_qsize(lua_State *L) {
@@ -440,7 +440,7 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-/* --- making one ------------------------------------------------------------------------------------------------------ */
+/* --- making one ------------------------------------------------------------------------------------------------ */
 
 /* The option table at 2 has a key function, which may be callable; pushes it or nil.   [-0, +1, v] */
 static void push_key(lua_State *L) {
@@ -448,8 +448,10 @@ static void push_key(lua_State *L) {
   if (!lua_istable(L, 2)) return;
   lua_pop(L, 1);
   if (lua_getfield(L, 2, "key") == LUA_TNIL || lua_isfunction(L, -1)) return;
-  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
-    luaL_argerror(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", luaL_typename(L, -1)));
+  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) {
+    const char *got = luaL_typename(L, -1);
+    luaL_argerror(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", got));
+  }
   lua_pop(L, 1);
 }
 
@@ -464,8 +466,8 @@ static void copy_table(lua_State *L) {
   }
 }
 
-/* Pushes the metatable for queues of this maxsize. It is a field; with an __index function for it, each call of a method
- * would take twice as long. So there is a metatable for each maxsize in use.   [-0, +1, m] */
+/* Pushes the metatable for queues of this maxsize. That is a field; with an __index function for it, each call of a
+ * method would take twice as long. So there is a metatable for each maxsize in use.   [-0, +1, m] */
 static void push_meta(lua_State *L, lua_Integer maxsize) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, names);
   if (lua_rawgeti(L, -1, maxsize) == LUA_TNIL) {

@@ -36,6 +36,7 @@ typedef struct eddy__runtime {
   uint32_t *free_slots;
   uint32_t nfree, nslots, cap;
 
+  bool is_checked;         /* this Lua can do what is needed */
   bool is_dead;            /* the state closes: nothing new begins */
   eddy__list loops;        /* loops that are open */
   eddy__list spare_loops;  /* records of closed ones, to be used again: futures may still point to them */

@@ -4,8 +4,8 @@
  * Uses:   task.h, cancel.h, coroutine.h.      Used by: eddy.c; the line by barrier.c and queue.c.
  * Touch:  with care: what was taken must be given back before anything can raise.
  *
- * A Lock is a semaphore of one permit. A release hands its permit to the first in line at once, so that nobody who comes
- * later gets it first; until the task runs, the permit is neither free nor taken, which `told` remembers.
+ * A Lock is a semaphore of one permit. A release hands its permit to the first in line at once, so that nobody who
+ * comes later gets it first; until the task runs, the permit is neither free nor taken, which `told` remembers.
  */
 #include "core/sync.h"
 
@@ -135,7 +135,7 @@ static void release(lua_State *L, permits *p) {
   if (p->value >= p->bound)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'release': the Semaphore was released too many times");
   p->value++;
-  hand_out(p);
+  if (eddy__line_tell(&p->line, &p->told) != NULL) p->value--;
 }
 
 static const eddy__wait wait_lock = {"Lock:acquire", eddy__line_cancel};
@@ -146,8 +146,9 @@ static const eddy__wait wait_semaphore = {"Semaphore:acquire", eddy__line_cancel
 static bool take_or_join(lua_State *L, permits *p, const char *name) {
   if (take(p)) return true;
   eddy__task *task = eddy__running(L, name);
-  p->value += (lua_Integer)eddy__line_check(L, &p->line, &p->told, task, name);
-  hand_out(p);
+  size_t lost = eddy__line_check(L, &p->line, &p->told, task, name);
+  p->value += (lua_Integer)lost;
+  if (lost > 0) hand_out(p);
   if (take(p)) return true;
   eddy__line_join(&p->line, task);
   return false;
@@ -196,7 +197,7 @@ static int l_locked(lua_State *L) {
   return 1;
 }
 
-/* --- hold and with ------------------------------------------------------------------------------------------------- */
+/* --- hold and with ------------------------------------------------------------------------------------------- */
 
 /* Makes the Hold of the object at 1 unless it has one. It has no state, so that one is enough for all who
  * hold.   [-0, +0, m] */
@@ -316,7 +317,7 @@ static int l_bounded_semaphore(lua_State *L) {
   return 1;
 }
 
-/* --- Event --------------------------------------------------------------------------------------------------------- */
+/* --- Event --------------------------------------------------------------------------------------------------- */
 
 static const eddy__type type_event = {"Event"};
 
@@ -385,7 +386,7 @@ static int l_event(lua_State *L) {
   return 1;
 }
 
-/* --- Condition ------------------------------------------------------------------------------------------------------- */
+/* --- Condition ------------------------------------------------------------------------------------------------- */
 
 typedef struct condition {
   eddy__line line;
@@ -570,5 +571,4 @@ void eddy__sync_room(lua_State *L, eddy__runtime *rt) {
   eddy__object_type(L, &type_condition, &type_lock, condition_methods, condition_meta, up);
   lua_pop(L, 5);
   eddy__runtime_functions(L, rt, functions);
-  eddy__barrier_room(L, rt);
 }

@@ -65,14 +65,14 @@ void eddy__line_cancel(eddy__task *task, eddy__cancelling *request);
 size_t eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
                         const char *name);
 
-/* The userdata of `size` bytes at idx, or NULL; the caller compares its first member, the address of its type. That tells
- * as surely as the metatable does, in a quarter of the time: scripts cannot write there.   [-0, +0, -] */
+/* The userdata of `size` bytes at idx, or NULL; the caller compares its first member, the address of its type. That
+ * tells as surely as the metatable does, in a quarter of the time: scripts cannot write there.   [-0, +0, -] */
 static inline void *eddy__sync_test(lua_State *L, int idx, size_t size) {
   void *object = lua_touserdata(L, idx);
   return object != NULL && lua_rawlen(L, idx) == size ? object : NULL;
 }
 
-/* Opens the room, with the barrier's.   [-0, +0, m] */
+/* Open the rooms of sync.c and barrier.c.   [-0, +0, m] */
 void eddy__sync_room(lua_State *L, eddy__runtime *rt);
 void eddy__barrier_room(lua_State *L, eddy__runtime *rt);
 

@@ -244,7 +244,11 @@ static void die(eddy__task *task, int rc) {
   eddy__timer_stop(&task->future.loop->timers, &task->timer);
   eddy__list_remove(&task->waiter.link);
   if (task->phase != EDDY_T_ENDED) end(task);
-  if (!eddy__future_pending(&task->future)) return;
+  if (!eddy__future_pending(&task->future)) { /* it has died of making the sentinel */
+    if (task->future.state == EDDY_F_FAILED && !task->future.retrieved)
+      eddy__report_unarmed(rt->L, task);
+    return;
+  }
   if (eddy__runtime_pcall(rt, settle_dead, &r) != LUA_OK) {
     if (eddy__future_pending(&task->future)) {
       eddy__task_push(rt->L, task);
@@ -277,6 +281,7 @@ static void step(eddy__ready *r) {
   eddy__runtime *rt = task->future.loop->rt;
   lua_State *co = task->co, *L = rt->L;
   int rc = LUA_OK, nargs = 0, nresults;
+  bool tampered = false; /* a script has got hold of the coroutine before it began */
   rt->leaf = co;
   if (task->phase != EDDY_T_NEW) {
     task->phase = EDDY_T_RUNNING;
@@ -285,8 +290,8 @@ static void step(eddy__ready *r) {
   } else if (task->must_cancel) {
     end_unstarted(task, L);
   } else if (lua_status(co) != LUA_OK || lua_gettop(co) < 5 || lua_touserdata(co, 3) != task) {
-    die(task, LUA_OK); /* a script has got hold of the coroutine before it began */
-    rc = LUA_ERRRUN;
+    tampered = true;
+    die(task, LUA_OK);
   } else {
     nargs = lua_gettop(co) - 2;
     task->phase = EDDY_T_RUNNING;
@@ -303,13 +308,12 @@ static void step(eddy__ready *r) {
     eddy__loop_ready(task->future.loop, &task->ready);
     return;
   }
-  if (rc != LUA_OK)
-    die(task, rc); /* twice does no harm */
-  else
-    lua_settop(co, 1);
+  bool dead = rc != LUA_OK || tampered;
+  if (rc != LUA_OK) die(task, rc);
+  if (!dead) lua_settop(co, 1);
   if (!task->keeps_slot)
-    give_back(rt, task->slot, rc != LUA_OK);
-  else if (rc != LUA_OK)
+    give_back(rt, task->slot, dead);
+  else if (dead)
     task->co = NULL; /* eddy__task_release sees that it is dead */
 }
 

@@ -456,6 +456,231 @@ function Coroutine:send(...) end
 ---Raises what they raise; RuntimeError when it runs, or was given to a task.
 function Coroutine:close() end
 
+-- --- Generators and coroutines --------------------------------------------------------------------------------------
+
+---Makes a generator function. A call of it runs nothing and returns what a generic `for` wants: the Generator, and the
+---same as closing value, so that leaving the loop early unwinds the body. The body gets `yield` first, then the
+---arguments of the call. It may wait between two yields. `yield(...)` gives its values to the loop (a bare `yield()`
+---gives true) and returns what the next call of the Generator was given.
+---
+---What the body raises is raised in the loop. Generators that were begun and left open are closed at the end of `run`.
+---@param body fun(yield: (fun(...: any): ...), ...)
+---@return fun(...): eddy.Generator, nil, nil, eddy.Generator
+function eddy.generator(body) end
+
+---@class eddy.Generator
+---@operator call: any
+local Generator = {}
+
+---The next values; nil at the end. Calling the Generator is the same.
+---Raises what the body raises; RuntimeError when it runs already.
+---@async
+---@return any ...
+function Generator:next() end
+
+---Ends it: CancelledError is raised in the body where it stands, so that its `<close>` variables are closed; they may
+---wait. Twice is fine.
+---Raises what the body raises meanwhile; RuntimeError when the body yields instead of ending, and when it runs.
+---@async
+function Generator:aclose() end
+
+---Lua's coroutine library once more, with functions through which waiting passes: a coroutine that these have resumed
+---inside a task may wait, and the task waits. `create`, `wrap` and `status`, `running`, `isyieldable` are as Lua's;
+---`resume`, what `wrap` returns and `close` may wait. The `eddy` command has it as the global `coroutine`.
+---
+---`yield` in the task itself, outside of a coroutine, raises RuntimeError: nobody would ever resume it.
+---@class eddy.coroutine: coroutinelib
+eddy.coroutine = {}
+
+---Makes these functions the global `coroutine`, and `require "coroutine"`.
+function eddy.coroutine.install() end
+
+-- --- Sharing --------------------------------------------------------------------------------------------------------
+
+-- Who waits for one of these is served in the order of coming. Cancelling a wait takes the task out of the line; what
+-- it was given already goes to the next one. Using one with waiters in another loop raises RuntimeError.
+
+---A lock, free at first. Any task may release it; it is not re-entrant.
+---@return eddy.Lock
+function eddy.Lock() end
+
+---@param n? integer How many permits there are at first. 1.
+---@return eddy.Semaphore
+function eddy.Semaphore(n) end
+
+---A Semaphore that may not be released more often than acquired.
+---@param n? integer
+---@return eddy.Semaphore
+function eddy.BoundedSemaphore(n) end
+
+---@class eddy.Lock
+local Lock = {}
+
+---Waits until it is free, and takes it.
+---@async
+---@return true
+function Lock:acquire() end
+
+---Gives it back, to the first who waits. Raises RuntimeError when it is not locked; for a BoundedSemaphore, when it
+---has all its permits.
+function Lock:release() end
+
+---Whether an acquire would have to wait.
+---@return boolean
+function Lock:locked() end
+
+---Acquires it, for a scope: `local _ <close> = lock:hold()`.
+---@async
+---@return table closing_value
+function Lock:hold() end
+
+---Runs f(...) while holding it.
+---@async
+---@param f fun(...): ...
+---@param ... any
+---@return any ... results
+function Lock:with(f, ...) end
+
+---@class eddy.Semaphore: eddy.Lock
+
+---@return eddy.Event
+function eddy.Event() end
+
+---A flag that tasks wait for; not set at first.
+---@class eddy.Event
+local Event = {}
+
+---Waits until it is set. All who wait when it is set go on, also when it is cleared at once.
+---@async
+---@return true
+function Event:wait() end
+
+function Event:set() end
+
+function Event:clear() end
+
+---@return boolean
+function Event:is_set() end
+
+---@param lock? eddy.Lock Default: a new one.
+---@return eddy.Condition
+function eddy.Condition(lock) end
+
+---Tasks that wait for something to change, and a Lock for it. Its methods `acquire`, `release`, `locked`, `hold` and
+---`with` are the lock's.
+---@class eddy.Condition: eddy.Lock
+local Condition = {}
+
+---Releases the lock, waits for a notification, and takes the lock again, also when it is cancelled meanwhile.
+---Raises RuntimeError when the lock is not locked.
+---@async
+---@return true
+function Condition:wait() end
+
+---Waits until `predicate()` is true; it is called with the lock held, at once and after each notification.
+---Raises RuntimeError when the lock is not locked; what the predicate raises.
+---@async
+---@param predicate fun(): ...
+---@return any ... results of the predicate
+function Condition:wait_for(predicate) end
+
+---Wakes so many of those who wait. Raises RuntimeError when the lock is not locked.
+---@param n? integer 1.
+function Condition:notify(n) end
+
+---Wakes all who wait. Raises as `notify`.
+function Condition:notify_all() end
+
+---@param parties integer At least 1.
+---@return eddy.Barrier
+function eddy.Barrier(parties) end
+
+---Tasks wait in it until there are `parties` of them; then all go on.
+---@class eddy.Barrier
+---@field parties integer
+---@field n_waiting integer How many are in it.
+---@field broken boolean Whether it was aborted.
+local Barrier = {}
+
+---Waits for the others. Raises BrokenBarrierError when it is, or meanwhile was, reset or aborted.
+---Cancelling leaves it; it is not broken by that.
+---@async
+---@return integer index 0 to parties - 1, another one for each.
+function Barrier:wait() end
+
+---Breaks it for those who are in it; then it is as new.
+function Barrier:reset() end
+
+---Breaks it until it is reset.
+function Barrier:abort() end
+
+---First in, first out.
+---@param maxsize? integer 0 or less: no limit. 0.
+---@return eddy.Queue
+function eddy.Queue(maxsize) end
+
+---Last in, first out.
+---@param maxsize? integer
+---@return eddy.Queue
+function eddy.LifoQueue(maxsize) end
+
+---The least item first, by `<` on the items, or on `key(item)`.
+---@param maxsize? integer
+---@param options? { key?: fun(item: any): any }
+---@return eddy.Queue
+function eddy.PriorityQueue(maxsize, options) end
+
+---@class eddy.Queue
+---@field maxsize integer
+local Queue = {}
+
+---Waits while it is full, then puts the item, which is not nil.
+---Raises QueueShutDown; for a PriorityQueue also what comparing raises, and then nothing is put.
+---Cancelling puts nothing.
+---@async
+---@param item any
+function Queue:put(item) end
+
+---Raises QueueFull instead of waiting; else as `put`.
+---@param item any
+function Queue:put_nowait(item) end
+
+---Waits while it is empty, then takes the next item. Raises QueueShutDown when it is shut down and empty.
+---Cancelling takes nothing.
+---@async
+---@return any item
+function Queue:get() end
+
+---Raises QueueEmpty instead of waiting; else as `get`.
+---@return any item
+function Queue:get_nowait() end
+
+---`for item in queue:items() do`: gets until the queue is shut down and empty.
+---@return fun(queue: eddy.Queue): any next Waits (it is @async).
+---@return eddy.Queue
+function Queue:items() end
+
+---An item that was got is done. Raises RuntimeError when that is said more often than items were put.
+function Queue:task_done() end
+
+---Waits until `task_done` was called for all items that were put.
+---@async
+function Queue:join() end
+
+---No more items: puts raise from now on, gets when it is empty. Immediate: it is emptied now, and those items count as
+---done.
+---@param immediate? boolean
+function Queue:shutdown(immediate) end
+
+---@return integer
+function Queue:qsize() end
+
+---@return boolean
+function Queue:empty() end
+
+---@return boolean
+function Queue:full() end
+
 -- --- The loop -------------------------------------------------------------------------------------------------------
 
 ---@alias eddy.ExceptionHandler fun(loop: eddy.Loop, context: eddy.ExceptionContext)
