@@ -22,6 +22,7 @@
 
 struct eddy_loop {
   eddy__loop *loop;
+  uint32_t generation; /* a script may have closed it, and its record may be another's */
   bool handle_sigint;
 };
 
@@ -58,6 +59,7 @@ static int open_protected(lua_State *L) {
   eddy__loop *loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
   lua_remove(L, -2); /* the record */
   o->host->loop = loop;
+  o->host->generation = loop->generation;
   o->host->handle_sigint = all.handle_sigint != 0;
   loop->is_lazy = all.lazy != 0;
   loop->is_driven = all.uv_loop != NULL;
@@ -83,7 +85,7 @@ EDDY_API eddy_loop *eddy_open(lua_State *L, const eddy_options *options) {
 
 /* The loop, if this state may use it now; else pushes a message.   [-0, +(0|1), m] */
 static eddy__loop *usable(eddy_loop *host, lua_State *L, const char *name, bool from_inside) {
-  eddy__loop *loop = host != NULL ? host->loop : NULL;
+  eddy__loop *loop = host != NULL && host->loop->generation == host->generation ? host->loop : NULL;
   lua_checkstack(L, 24);
   if (loop == NULL || !loop->is_open)
     lua_pushfstring(L, "%s: the loop is closed", name);

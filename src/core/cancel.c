@@ -204,7 +204,7 @@ static int l_timeout_close(lua_State *L) {
 
 /* A scope that was not made a <close> variable and was forgotten.   [-0, +0, -] */
 static int l_timeout_gc(lua_State *L) {
-  stop(lua_touserdata(L, 1));
+  stop(eddy__object_check(L, 1, &type_timeout));
   return 0;
 }
 

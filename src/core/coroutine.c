@@ -251,7 +251,7 @@ static int l_call(lua_State *L) {
 
 /* Nobody has awaited it, so its function never ran.   [-0, +0, m] */
 static int l_gc(lua_State *L) {
-  eddy__coroutine *c = lua_touserdata(L, 1);
+  eddy__coroutine *c = eddy__object_check(L, 1, &eddy__type_coroutine);
   if (c->state != CREATED) return 0;
   c->state = CLOSED;
   lua_pushfstring(L, "RuntimeWarning: the Coroutine of the async function at %s was never awaited",

@@ -101,6 +101,8 @@ void eddy__future_cancelled(lua_State *L, eddy__future *f, int idx, int err) {
 }
 
 void eddy__future_retrieved(eddy__future *f) {
+  if (f->armed) f->loop->rt->unretrieved--;
+  f->armed = false;
   f->retrieved = true;
 }
 
@@ -287,7 +289,7 @@ static int l_tostring(lua_State *L) {
 /* Collected with a waiter: a script has closed the coroutine of the task that awaited it (nothing else lets go of a
  * future that is awaited); that task must find out.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__future *f = lua_touserdata(L, 1);
+  eddy__future *f = eddy__object_check(L, 1, &eddy__type_future);
   if (eddy__future_pending(f) && !eddy__list_empty(&f->waiters))
     eddy__future_settle(f, EDDY_F_CANCELLED);
   return 0;

@@ -46,12 +46,17 @@ struct eddy__future {
   uint8_t state;
   bool is_task;
   bool retrieved;       /* somebody has looked at the error, or never will need to */
-  bool has_callbacks;
+  bool armed;           /* with a sentinel: counted in rt->unretrieved until it is retrieved or collected */
 };
 
 extern const eddy__type eddy__type_future, eddy__type_task;
 
 static inline bool eddy__future_pending(const eddy__future *f) { return f->state == EDDY_F_PENDING; }
+
+/* Whether a has settled before b; right as long as no more than 2^31 others have in between. */
+static inline bool eddy__future_before(const eddy__future *a, const eddy__future *b) {
+  return (int32_t)(a->order - b->order) < 0;
+}
 
 /* The loop, or NULL if it was closed. */
 static inline eddy__loop *eddy__future_loop(const eddy__future *f) {

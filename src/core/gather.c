@@ -103,7 +103,7 @@ static eddy__future *first_failure(lua_State *L, gather *g) {
     lua_rawgeti(L, FUTURES, (lua_Integer)i);
     eddy__future *f = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    if (f->state == EDDY_F_FAILED && (first == NULL || f->order < first->order)) first = f;
+    if (f->state == EDDY_F_FAILED && (first == NULL || eddy__future_before(f, first))) first = f;
   }
   return first;
 }
@@ -192,7 +192,7 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
     lua_pop(L, 1);
     if (eddy__future_pending(f))
       eddy__wait_for_future_check(L, task, f);
-    else if (f->state != EDDY_F_DONE && (settled == NULL || f->order < settled->order))
+    else if (f->state != EDDY_F_DONE && (settled == NULL || eddy__future_before(f, settled)))
       settled = f;
   }
   if (settled != NULL && !return_exceptions) { /* it need not wait to fail */
@@ -216,7 +216,7 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
 /* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
  *   [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  gather *g = lua_touserdata(L, 1);
+  gather *g = eddy__object_check(L, 1, &type_gather);
   if (!g->linked) return 0;
   for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
   eddy__task_wake(g->task, EDDY_WAKE_NORMAL);

@@ -144,7 +144,7 @@ static int l_close(lua_State *L) {
 
 /* Collected while its body stands at a yield: the body is unwound in a task, if there is a loop for it.  [-0, +0, m] */
 static int l_gc(lua_State *L) {
-  generator *g = lua_touserdata(L, 1);
+  generator *g = eddy__object_check(L, 1, &type_generator);
   eddy__list_remove(&g->link);
   eddy__loop *loop = g->loop;
   if (g->state != SUSPENDED || loop == NULL || !loop->is_open || loop->is_closing) return 0;

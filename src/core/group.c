@@ -18,6 +18,7 @@
 static const eddy__type type_group = {"TaskGroup"};
 
 enum { ENTERED, EXITING, FINISHED };
+enum { STORY_SIZE = 20000 };
 
 struct eddy__group {
   eddy__task *task;    /* whose scope it is; kept by the user value */
@@ -155,11 +156,12 @@ static int l_started(lua_State *L) {
   if (!eddy__future_pending(f))
     eddy__error_throw(L, EDDY_E_RUNTIME, "started() was called twice");
   int n = lua_gettop(L);
-  child->starting = false;
-  child->future.retrieved = false;
+  luaL_checkstack(L, 4, NULL);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   eddy__future_resolve(L, f, 1, n);
+  child->starting = false;
+  child->future.retrieved = false;
   return 0;
 }
 
@@ -208,7 +210,7 @@ static int l_start(lua_State *L) {
 /* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
  *   [-0, +0, -] */
 static int l_starting_gc(lua_State *L) {
-  starting *s = lua_touserdata(L, 1);
+  starting *s = eddy__object_check(L, 1, &type_starting);
   if (!s->linked) return 0;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
@@ -229,6 +231,16 @@ static void cancel_end(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_end = {"TaskGroup", cancel_end};
 
+/* The story of the task at idx, not without end: groups within groups tell those of theirs.   [-0, +1, m] */
+static void push_story(lua_State *L, int idx) {
+  eddy__report_story(L, idx);
+  if (lua_rawlen(L, -1) <= STORY_SIZE) return;
+  lua_pushlstring(L, lua_tostring(L, -1), STORY_SIZE);
+  lua_pushliteral(L, "...");
+  lua_concat(L, 2);
+  lua_remove(L, -2);
+}
+
 /* Pushes the errors of the children that failed, and the story of each, in order of completion.   [-0, +2, m] */
 static void push_errors(lua_State *L, eddy__group *g) {
   lua_newtable(L);
@@ -236,7 +248,7 @@ static void push_errors(lua_State *L, eddy__group *g) {
   int errors = lua_gettop(L) - 1, stories = errors + 1;
   for (eddy__list *l = g->failed.next; l != &g->failed; l = l->next) {
     eddy__task_push(L, eddy__container_of(l, eddy__task, member));
-    eddy__report_story(L, lua_gettop(L));
+    push_story(L, lua_gettop(L));
     lua_rawseti(L, stories, (lua_Integer)lua_rawlen(L, stories) + 1);
     lua_getiuservalue(L, -1, EDDY_UV_VALUE);
     if (lua_isnil(L, -1)) { /* error(nil): a list cannot hold it */
@@ -262,7 +274,7 @@ static int finish(lua_State *L, eddy__group *g) {
   g->state = FINISHED;
   bool swallow = false;
   if (g->cancelled_body && eddy__uncancel(g->task) == 0) { /* nobody else wants the body to end */
-    swallow = !lua_isnil(L, CANCELLED);
+    swallow = !lua_isnil(L, ERROR);
     lua_pushnil(L);
     lua_replace(L, CANCELLED);
   }
@@ -348,6 +360,7 @@ static int l_close(lua_State *L) {
 static int k_body(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   eddy__group *g = lua_touserdata(L, GROUP);
+  luaL_checkstack(L, 8, NULL);
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_replace(L, ERROR); /* over the message handler */
     lua_settop(L, ERROR);
@@ -363,7 +376,7 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
 
 /* A group that was never closed: its children go on without it.   [-0, +0, m] */
 static int l_gc(lua_State *L) {
-  eddy__group *g = lua_touserdata(L, 1);
+  eddy__group *g = eddy__object_check(L, 1, &type_group);
   for (eddy__list *l = g->children.next, *next; l != &g->children; l = next) {
     next = l->next;
     eddy__task *child = eddy__container_of(l, eddy__task, member);

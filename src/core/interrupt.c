@@ -60,7 +60,7 @@ static void on_signal(int sig) {
   lua_State *L = rt->current != NULL ? rt->leaf : rt->L;
   i->hooked = L;
   if (L != NULL) lua_sethook(L, on_instructions, LUA_MASKCOUNT, i->count < 2 ? INSTRUCTIONS : 1);
-  uv_async_send(&i->loop->async);
+  if (i->loop->is_open && !i->loop->is_closing) uv_async_send(&i->loop->async);
 }
 
 void eddy__interrupt_open(eddy__interrupt *i, eddy__loop *loop) {

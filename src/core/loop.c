@@ -19,10 +19,12 @@
 
 #include "base/error.h"
 #include "core/callback.h"
+#include "core/report.h"
 #include "core/task.h"
 
 enum { CLOCK_STEPS = 64, POLL_STEPS = 256, POLL_NS = 50000 };
 static const uint64_t COLLECT_NS = 1000000000; /* at most one collection a second for errors nobody looked at */
+static const uint64_t LINGER_NS = 5000000000;  /* what streams that were closed may take to send what they hold */
 
 const eddy__type eddy__type_loop = {"Loop"};
 
@@ -55,7 +57,7 @@ static int open_uv(eddy__loop *loop, uv_loop_t *host) {
   return 0;
 }
 
-/* A record for a new loop: one of a closed loop's, or a new one. Its generation is nobody's.   [-0, +0, m] */
+/* A record for a new loop: one of a closed loop's, or a new one; in no list. Its generation is nobody's.  [-0, +0, m] */
 static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__loop *loop;
   uint32_t generation = 1;
@@ -70,7 +72,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   memset(loop, 0, sizeof *loop);
   loop->generation = generation;
   loop->rt = rt;
-  eddy__list_push(&rt->spare_loops, &loop->link); /* until it is open, it is spare */
+  eddy__list_init(&loop->link);
   eddy__list_init(&loop->tasks);
   eddy__list_init(&loop->handles);
   eddy__list_init(&loop->generators);
@@ -82,12 +84,13 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
 eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_options *o) {
   if (rt->is_dead) luaL_error(L, "the Lua state is closing");
   eddy__loop_object *object = eddy__object_new(L, &eddy__type_loop, sizeof *object, 0);
+  lua_newtable(L); /* what the loop keeps */
   eddy__loop *loop = new_record(L, rt);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, loop); /* what the loop keeps */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, loop);
   eddy__object_remember(L, -1, loop);
   int rc = open_uv(loop, o->uv);
   if (rc < 0) {
+    eddy__list_push(&rt->spare_loops, &loop->link);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, loop);
     eddy__raise(L, rc, "open a loop");
@@ -99,7 +102,6 @@ eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_op
   loop->shutdown_timeout = o->shutdown_timeout;
   loop->slow_callback = o->slow_callback;
   eddy__clock_now(&loop->clock);
-  eddy__list_remove(&loop->link);
   eddy__list_push(&rt->loops, &loop->link);
   object->loop = loop;
   object->generation = loop->generation;
@@ -120,6 +122,24 @@ static void abandon_tasks(eddy__loop *loop) {
   }
   loop->ntasks = 0;
   while (!eddy__list_empty(&loop->generators)) eddy__list_remove(loop->generators.next);
+}
+
+static bool anybody_lingers(const eddy__loop *loop) {
+  for (const eddy__list *l = loop->handles.next; l != &loop->handles; l = l->next) {
+    const eddy__keeper *keeper = eddy__container_of(l, eddy__keeper, link);
+    if (keeper->lingers != NULL && keeper->lingers(keeper)) return true;
+  }
+  return false;
+}
+
+void eddy__loop_linger(eddy__loop *loop) {
+  uint64_t end = uv_hrtime() + LINGER_NS;
+  for (uint64_t now = uv_hrtime(); now < end && anybody_lingers(loop); now = uv_hrtime()) {
+    uv_update_time(loop->uv);
+    uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(end - now), 0);
+    uv_run(loop->uv, UV_RUN_ONCE);
+  }
+  uv_timer_stop(&loop->wake);
 }
 
 void eddy__loop_close(eddy__loop *loop) {
@@ -186,10 +206,11 @@ static void glance(eddy__loop *loop) {
 static void collect(eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
   uint64_t now = uv_hrtime();
-  if (!rt->collect || now - rt->collected < COLLECT_NS) return;
+  if (!rt->collect || rt->unretrieved == 0 || now < rt->next_collect) return;
   rt->collect = false;
-  rt->collected = now;
   lua_gc(rt->L, LUA_GCCOLLECT);
+  uint64_t took = uv_hrtime() - now; /* a large heap is not collected for this but one time in a hundred */
+  rt->next_collect = now + COLLECT_NS + 100 * took;
 }
 
 /* Waits in libuv until something happens or `deadline` is there. */
@@ -223,7 +244,12 @@ static int block(eddy__loop *loop) {
     wait_until(loop, next);
     return 0;
   }
-  if (loop->until != NULL || loop->is_ending) return EDDY_STALLED;
+  if (loop->is_driven && !loop->is_ending) {
+    if (!loop->told_deadlock) eddy__report_deadlock(loop);
+    loop->told_deadlock = true;
+  } else if (loop->until != NULL || loop->is_ending) {
+    return EDDY_STALLED;
+  }
   uv_ref((uv_handle_t *)&loop->async); /* run_forever: another thread or a signal may still have work */
   wait_until(loop, next);
   uv_unref((uv_handle_t *)&loop->async);

@@ -28,8 +28,11 @@ typedef struct eddy__ready {
 /* What the world outside hangs on a loop: closed with it. handle.h has more. */
 typedef struct eddy__keeper {
   eddy__list link; /* in loop->handles */
-  void (*close)(struct eddy__keeper *keeper); /* starts the close; unlinks it in its close callback */
-  const char *what;                           /* text for leak reports: "TCP connection opened at f.lua:3" */
+  void (*close)(struct eddy__keeper *keeper); /* starts the close; it unlinks itself when that is over */
+  /* Writes what it is, for reports of leaks: "TCP connection a -> b opened at f.lua:3".   [-0, +0, -] */
+  void (*describe)(const struct eddy__keeper *keeper, char *text, size_t size);
+  /* Whether it was closed, and only has to send what it holds; NULL: it never does. */
+  bool (*lingers)(const struct eddy__keeper *keeper);
 } eddy__keeper;
 
 struct eddy__loop {
@@ -40,7 +43,8 @@ struct eddy__loop {
   bool is_lazy;     /* the command's: eddy.run may still take its place */
   uint64_t lazy_turn; /* up to this turn */
   bool is_ending;   /* the tasks left have been cancelled; errors are reported at once */
-  bool is_driven;   /* by a host: no deadlock */
+  bool is_driven;   /* by a host, who may still wake a task: a deadlock is only told */
+  bool told_deadlock;
 
   uv_loop_t *uv;    /* own, or the host's */
   uv_loop_t own;
@@ -94,6 +98,9 @@ typedef struct eddy__loop_options {
 
 /* Opens a loop and pushes the object that Lua sees. Raises OSError; nothing is left open then.  [-0, +1, v] */
 eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_options *o);
+
+/* Waits, for a few seconds at most, for streams that were closed but have not sent all yet. */
+void eddy__loop_linger(eddy__loop *loop);
 
 /* Closes it: handles are closed, what is ready is dropped; tasks must have ended (teardown.c ends them). Twice
  * is fine. Never raises. */

@@ -228,7 +228,7 @@ static int l_tostring(lua_State *L) {
 
 /* A loop that its maker has forgotten: nothing can run in it any more.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__loop *loop = open_loop(lua_touserdata(L, 1));
+  eddy__loop *loop = open_loop(eddy__object_check(L, 1, &eddy__type_loop));
   if (loop == NULL || loop->is_running) return 0;
   if (loop->ntasks > 0) lua_warning(L, "ResourceWarning: a loop with tasks was never closed", 0);
   eddy__loop_close(loop);
@@ -262,7 +262,9 @@ static int l_handles(lua_State *L) {
   lua_Integer n = 0;
   for (eddy__list *l = loop->handles.next; l != &loop->handles; l = l->next) {
     eddy__keeper *keeper = eddy__container_of(l, eddy__keeper, link);
-    lua_pushstring(L, keeper->what != NULL ? keeper->what : "handle");
+    char text[400] = "handle";
+    if (keeper->describe != NULL) keeper->describe(keeper, text, sizeof text);
+    lua_pushstring(L, text);
     lua_rawseti(L, -2, ++n);
   }
   return 1;

@@ -228,13 +228,55 @@ void eddy__report_last_resort(lua_State *L, int idx) {
   fflush(stderr);
 }
 
+/* --- deadlocks ----------------------------------------------------------------------------------------- */
+
+/* [-0, +1, m] */
+void eddy__report_push_deadlock(lua_State *L, eddy__loop *loop) {
+  luaL_Buffer b;
+  luaL_checkstack(L, 20, NULL);
+  lua_newtable(L);
+  int list = lua_gettop(L);
+  lua_Integer n = 0;
+  for (eddy__list *l = loop->tasks.next; l != &loop->tasks; l = l->next) {
+    eddy__task_push(L, eddy__container_of(l, eddy__task, live));
+    luaL_tolstring(L, -1, NULL);
+    lua_rawseti(L, list, ++n);
+    lua_settop(L, list);
+  }
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "every task waits and nothing can ever wake one:");
+  for (lua_Integer i = 1; i <= n && i <= 100; i++) {
+    luaL_addstring(&b, "\n  ");
+    lua_rawgeti(L, list, i);
+    luaL_addvalue(&b);
+  }
+  if (n > 100) luaL_addstring(&b, "\n  ...");
+  luaL_pushresult(&b);
+  eddy__error_wrap(L, EDDY_E_DEADLOCK);
+  lua_replace(L, list);
+}
+
+/* The argument is the loop.   [-1, +0, m] */
+static int report_deadlock(lua_State *L) {
+  eddy__loop *loop = lua_touserdata(L, 1);
+  eddy__report_push_deadlock(L, loop);
+  eddy__report(L, loop, "the loop is in a deadlock", -1, NULL, 0);
+  return 0;
+}
+
+void eddy__report_deadlock(eddy__loop *loop) {
+  if (eddy__runtime_pcall(loop->rt, report_deadlock, loop) == LUA_OK) return;
+  eddy__report_last_resort(loop->rt->L, -1);
+  lua_pop(loop->rt->L, 1);
+}
+
 /* --- errors that nobody looks at --------------------------------------------------------------------- */
 
 /* Reports the failed future at idx.   [-0, +0, m] */
 static void report_future(lua_State *L, eddy__future *f, int idx, const char *when) {
   idx = lua_absindex(L, idx);
   luaL_checkstack(L, 20, NULL);
-  f->retrieved = true;
+  eddy__future_retrieved(f);
   lua_getiuservalue(L, idx, EDDY_UV_VALUE);
   lua_pushfstring(L, "%s exception %s", f->is_task ? "Task" : "Future", when);
   eddy__report(L, eddy__future_loop(f), lua_tostring(L, -1), -2, f->is_task ? "task" : "future", idx);
@@ -243,6 +285,7 @@ static void report_future(lua_State *L, eddy__future *f, int idx, const char *wh
 
 /* Its user value is the future; both are collected together.   [-0, +0, m] */
 static int l_sentinel_gc(lua_State *L) {
+  eddy__object_check(L, 1, &type_sentinel);
   lua_getiuservalue(L, 1, 1);
   eddy__future *f = lua_touserdata(L, -1);
   if (f != NULL && f->state == EDDY_F_FAILED && !f->retrieved)
@@ -258,6 +301,8 @@ void eddy__report_arm(lua_State *L, eddy__future *f, int idx) {
   lua_pushvalue(L, idx);
   lua_setiuservalue(L, -2, 1);
   eddy__future_set_extra(L, idx, EDDY_EX_SENTINEL);
+  if (!f->armed) f->loop->rt->unretrieved++;
+  f->armed = true;
   f->loop->rt->collect = true;
 }
 

@@ -25,6 +25,11 @@ void eddy__report_context(lua_State *L, eddy__loop *loop);
 /* Reports the failed future at idx, which nobody awaits, at once: the loop is ending.   [-0, +0, m] */
 void eddy__report_at_end(lua_State *L, eddy__future *f, int idx);
 
+/* Pushes the DeadlockError that lists the tasks of the loop; or gives it to the exception handler.
+ *   [-0, +1, m] and [-0, +0, -] */
+void eddy__report_push_deadlock(lua_State *L, eddy__loop *loop);
+void eddy__report_deadlock(eddy__loop *loop);
+
 /* When even a report cannot be made: a line on stderr, without memory.   [-0, +0, -] */
 void eddy__report_last_resort(lua_State *L, int idx);
 

@@ -42,25 +42,7 @@ static int make_error(lua_State *L) {
     eddy__error_wrap(L, EDDY_E_INTERRUPTED);
     return 1;
   }
-  luaL_Buffer b;
-  lua_newtable(L);
-  lua_Integer n = 0;
-  for (eddy__list *l = loop->tasks.next; l != &loop->tasks; l = l->next) {
-    eddy__task_push(L, eddy__container_of(l, eddy__task, live));
-    luaL_tolstring(L, -1, NULL);
-    lua_rawseti(L, 2, ++n);
-    lua_settop(L, 2);
-  }
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "every task waits and nothing can ever wake one:");
-  for (lua_Integer i = 1; i <= n && i <= 100; i++) {
-    luaL_addstring(&b, "\n  ");
-    lua_rawgeti(L, 2, i);
-    luaL_addvalue(&b);
-  }
-  if (n > 100) luaL_addstring(&b, "\n  ...");
-  luaL_pushresult(&b);
-  eddy__error_wrap(L, EDDY_E_DEADLOCK);
+  eddy__report_push_deadlock(L, loop);
   return 1;
 }
 

@@ -17,7 +17,8 @@ static const char runtime_key; /* its address: where the record lies in the regi
 /* The state ends: what no loop has taken back goes with it. The records of loops are userdata without finalizers: a
  * finalizer older than this one may still hold an object that points to one.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__runtime *rt = lua_touserdata(L, 1);
+  eddy__runtime *rt = eddy__runtime_find(L);
+  if (rt == NULL || lua_touserdata(L, 1) != rt) return 0; /* called by hand */
   rt->is_dead = true;
   while (!eddy__list_empty(&rt->loops))
     eddy__loop_close(eddy__container_of(rt->loops.next, eddy__loop, link));

@@ -41,8 +41,9 @@ typedef struct eddy__runtime {
   eddy__list loops;        /* loops that are open */
   eddy__list spare_loops;  /* records of closed ones, to be used again: futures may still point to them */
   uint64_t settled;        /* how many futures have settled: the order of completions */
-  bool collect;            /* a future has failed since the last full collection, and nobody may ever look */
-  uint64_t collected;      /* when that was, uv_hrtime() */
+  bool collect;            /* a future has failed since the last full collection */
+  uint32_t unretrieved;    /* how many have failed, and nobody has looked at their error */
+  uint64_t next_collect;   /* not before that, uv_hrtime() */
 } eddy__runtime;
 
 /* The record of this state, made if need be.   [-0, +1, m] */

@@ -27,7 +27,9 @@ typedef struct ending {
 static void cancel_tasks(eddy__loop *loop, bool all) {
   eddy__cancelling request;
   eddy__cancel_begin(&request, eddy__runtime_thread(loop->rt), 0);
-  for (eddy__list *l = loop->tasks.next; l != &loop->tasks; l = l->next) {
+  eddy__list *l = all ? &loop->tasks : loop->tasks.prev;
+  while (!all && l != &loop->tasks && !eddy__container_of(l, eddy__task, live)->was_ended) l = l->prev;
+  for (l = l->next; l != &loop->tasks; l = l->next) { /* new ones stand at the end */
     eddy__task *task = eddy__container_of(l, eddy__task, live);
     if (task->was_ended && !all) continue;
     task->was_ended = true;
@@ -119,24 +121,35 @@ static bool any_generators(lua_State *L, eddy__loop *loop) {
   return any;
 }
 
+/* Errors that nobody can look at any more are told now, while there is a handler.   [-0, +0, -] */
+static void collect(lua_State *L, eddy__loop *loop) {
+  eddy__runtime *rt = loop->rt;
+  if (!rt->collect || rt->unretrieved == 0) return;
+  rt->collect = false;
+  eddy__loop *before = rt->loop;
+  rt->loop = loop; /* what the handler calls finds it */
+  lua_gc(L, LUA_GCCOLLECT);
+  rt->loop = before;
+}
+
 int eddy__teardown(lua_State *L, eddy__loop *loop) {
   int rc = 0;
   if (!loop->is_open || loop->is_closing) return 0;
   loop->is_ending = true;
   loop->stop = false;
-  if (loop->ntasks > 0) rc = end_tasks(L, loop);
-  while (rc == 0 && any_generators(L, loop)) rc = end_tasks(L, loop);
+  do {
+    if (loop->ntasks > 0) rc = end_tasks(L, loop);
+    if (rc == 0 && !any_generators(L, loop)) collect(L, loop); /* its reports may make tasks */
+  } while (rc == 0 && loop->ntasks > 0);
   if (rc == EDDY_STALLED) {
     lua_State *before = loop->rt->L;
     loop->rt->L = L;
     write_warning(loop); /* they wait for what can never come, again: nothing more can be done for them */
     loop->rt->L = before;
     rc = 0;
+    collect(L, loop);
   }
-  if (loop->rt->collect) { /* errors that nobody can look at any more are told now, while there is a handler */
-    loop->rt->collect = false;
-    lua_gc(L, LUA_GCCOLLECT);
-  }
+  if (rc == 0) eddy__loop_linger(loop);
   eddy__loop_close(loop);
   return rc;
 }

@@ -141,7 +141,7 @@ static int l_wait(lua_State *L) {
 /* The frame that held the block is gone, but the task has not gone on: a script has closed its coroutine.
  *   [-0, +0, -] */
 static int l_waiting_gc(lua_State *L) {
-  waiting *w = lua_touserdata(L, 1);
+  waiting *w = eddy__object_check(L, 1, &type_waiting);
   if (!w->linked) return 0;
   unlink_all(w);
   eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
@@ -225,7 +225,7 @@ static int l_next(lua_State *L) {
 
 /* [-0, +0, -] */
 static int l_completion_gc(lua_State *L) {
-  completion *c = lua_touserdata(L, 1);
+  completion *c = eddy__object_check(L, 1, &type_completion);
   for (size_t i = 0; i < c->linked; i++) eddy__list_remove(&c->waiters[i].link);
   c->linked = 0;
   return 0;
@@ -237,8 +237,8 @@ typedef struct settled {
 } settled;
 
 static int by_order(const void *a, const void *b) {
-  uint32_t x = ((const settled *)a)->order, y = ((const settled *)b)->order;
-  return (x > y) - (x < y);
+  int32_t difference = (int32_t)(((const settled *)a)->order - ((const settled *)b)->order);
+  return (difference > 0) - (difference < 0);
 }
 
 /* Those that are done already stand first, in the order in which that happened.   [-0, +0, m] */

@@ -116,6 +116,12 @@ void eddy__file_drop(lua_State *L, eddy__file *f) {
   release(f);
 }
 
+/* [-0, +0, -] */
+static void describe(const eddy__keeper *keeper, char *text, size_t size) {
+  const eddy__file *f = eddy__container_of(keeper, eddy__file, keeper);
+  snprintf(text, size, "<file %s opened at %s>", f->path, f->opened_at);
+}
+
 eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const char *path) {
   eddy__file *f = calloc(1, sizeof *f);
   char *copy = strdup(path);
@@ -128,6 +134,7 @@ eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const
   f->fd = fd;
   f->loop = loop;
   f->keeper.close = on_teardown;
+  f->keeper.describe = describe;
   eddy__list_init(&f->waiters);
   eddy__input_init(&f->in, blocks, 0);
   eddy__list_push(&loop->handles, &f->keeper.link);

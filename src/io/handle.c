@@ -44,11 +44,26 @@ static void on_teardown(eddy__keeper *keeper) {
   eddy__handle_close(h);
 }
 
+/* [-0, +0, -] */
+static void describe(const eddy__keeper *keeper, char *text, size_t size) {
+  const eddy__handle *h = eddy__container_of(keeper, eddy__handle, keeper);
+  char what[EDDY_TEXT_SIZE];
+  h->kind->describe(h, what, sizeof what);
+  snprintf(text, size, "<%s opened at %s>", what, h->opened_at);
+}
+
+static bool lingers(const eddy__keeper *keeper) {
+  const eddy__handle *h = eddy__container_of(keeper, eddy__handle, keeper);
+  return h->is_open && h->was_asked && !h->is_closing;
+}
+
 void eddy__handle_init(eddy__handle *h, const eddy__handle_kind *kind, eddy__loop *loop,
                        uv_handle_t *uv) {
   memset(h, 0, sizeof *h);
   eddy__list_init(&h->keeper.link);
   h->keeper.close = on_teardown;
+  h->keeper.describe = describe;
+  h->keeper.lingers = lingers;
   h->kind = kind;
   h->loop = loop;
   h->uv = uv;
