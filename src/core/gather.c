@@ -73,13 +73,14 @@ static void on_settled(eddy__waiter *w, eddy__future *f) {
   if (g->left == 0) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
 }
 
-/* Whatever the others bring now, nobody waits for it here: their errors are not lost, they are not wanted. */
-static void let_go(lua_State *L, gather *g) {
+/* Whatever the others bring now, nobody waits for it here: their errors are not lost, they are not wanted. But that of
+ * `kept` is, if nobody else takes it. */
+static void let_go(lua_State *L, gather *g, eddy__future *kept) {
   for (size_t i = 0; i < g->n; i++) {
     eddy__list_remove(&g->waiters[i].link);
     lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
     eddy__future *f = lua_touserdata(L, -1);
-    if (f->state != EDDY_F_DONE) eddy__future_retrieved(f);
+    if (f->state != EDDY_F_DONE && f != kept) eddy__future_retrieved(f);
     lua_pop(L, 1);
   }
 }
@@ -91,7 +92,7 @@ static int raise_of(lua_State *L, gather *g, eddy__future *failed) {
     if (lua_touserdata(L, -1) == failed) break;
     lua_pop(L, 1);
   }
-  let_go(L, g);
+  let_go(L, g, NULL);
   eddy__wait_note_cause(L, g->task, failed, -1);
   return eddy__future_results(L, failed, lua_gettop(L));
 }
@@ -153,13 +154,14 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   g->linked = false;
   if (eddy__wake_cancelled(task) && !g->cancelled) { /* settled and cancelled in one turn */
+    if (g->failed != NULL) let_go(L, g, g->failed);
     for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
     eddy__wake_check(L, task);
   }
   if (g->cancelled) {
     eddy__future *failed = g->return_exceptions ? NULL : first_failure(L, g);
     if (failed != NULL) return raise_of(L, g, failed);
-    let_go(L, g);
+    let_go(L, g, NULL);
     task->must_cancel = true; /* its children have ended: now it is its turn */
     eddy__wake_check(L, task);
   }

@@ -18,7 +18,7 @@
 static const eddy__type type_group = {"TaskGroup"};
 
 enum { ENTERED, EXITING, FINISHED };
-enum { STORY_SIZE = 20000 };
+enum { STORY_SIZE = 20000, STORIES = 20 }; /* a group shows no more of them */
 
 struct eddy__group {
   eddy__task *task;    /* whose scope it is; kept by the user value */
@@ -246,10 +246,13 @@ static void push_errors(lua_State *L, eddy__group *g) {
   lua_newtable(L);
   lua_newtable(L);
   int errors = lua_gettop(L) - 1, stories = errors + 1;
+  int told = 0;
   for (eddy__list *l = g->failed.next; l != &g->failed; l = l->next) {
     eddy__task_push(L, eddy__container_of(l, eddy__task, member));
-    push_story(L, lua_gettop(L));
-    lua_rawseti(L, stories, (lua_Integer)lua_rawlen(L, stories) + 1);
+    if (told < STORIES) {
+      push_story(L, lua_gettop(L));
+      lua_rawseti(L, stories, ++told);
+    }
     lua_getiuservalue(L, -1, EDDY_UV_VALUE);
     if (lua_isnil(L, -1)) { /* error(nil): a list cannot hold it */
       lua_pop(L, 1);
