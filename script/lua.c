@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * lua.c - Lua's interpreter once more, so that it can be built with sanitizers: then the specs need no preloaded
- * library, which every child process would inherit. It takes -e CODE, -l MODULE, and a script or - with arguments.
+ * library, which every child process would inherit. It takes -W, -e CODE, -l MODULE, and a script or - with arguments.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -38,27 +38,35 @@ static void set_arg(lua_State *L, int argc, char **argv, int script) {
   lua_setglobal(L, "arg");
 }
 
-static int is_option(const char *word) {
-  return strcmp(word, "-e") == 0 || strcmp(word, "-l") == 0;
+/* How many words the option at `word` takes, with itself; 0 if it is none. */
+static int words_of(const char *word) {
+  if (strcmp(word, "-W") == 0) return 1;
+  return strcmp(word, "-e") == 0 || strcmp(word, "-l") == 0 ? 2 : 0;
+}
+
+/* Does what the option says, with the word behind it.   [-0, +0, e] */
+static void obey(lua_State *L, const char *option, const char *word) {
+  if (option[1] == 'W') {
+    lua_warning(L, "@on", 0);
+  } else if (option[1] == 'e') {
+    call(L, luaL_loadbuffer(L, word, strlen(word), "=(command line)"), 0);
+  } else {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, word);
+    lua_call(L, 1, 1);
+    lua_setglobal(L, word);
+  }
 }
 
 /* Takes argc and argv from the stack.   [-0, +0, e] */
 static int l_main(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1), script = 1;
   char **argv = lua_touserdata(L, 2);
-  while (script + 1 < argc && is_option(argv[script])) script += 2;
+  while (script < argc && words_of(argv[script]) > 0 && script + words_of(argv[script]) <= argc)
+    script += words_of(argv[script]);
   luaL_openlibs(L);
   set_arg(L, argc, argv, script < argc ? script : 0);
-  for (int i = 1; i < script; i += 2) {
-    if (argv[i][1] == 'e') {
-      call(L, luaL_loadbuffer(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)"), 0);
-    } else {
-      lua_getglobal(L, "require");
-      lua_pushstring(L, argv[i + 1]);
-      lua_call(L, 1, 1);
-      lua_setglobal(L, argv[i + 1]);
-    }
-  }
+  for (int i = 1; i < script; i += words_of(argv[i])) obey(L, argv[i], argv[i + 1]);
   if (script >= argc) return 0;
   int status = luaL_loadfile(L, strcmp(argv[script], "-") == 0 ? NULL : argv[script]);
   luaL_checkstack(L, argc, "too many arguments");

@@ -47,6 +47,8 @@ static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
     if (task->wake == EDDY_WAKE_CANCEL) return true;
     task->must_cancel = true;
     set_error(c, task);
+  } else {
+    c->came_back = true;
   }
   return true;
 }
@@ -74,7 +76,7 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     c->reached = c->reached || task->wait == NULL;
     put_aside(c, task);
   }
-  if (!c->reached && c->asked != NULL) /* they wait for each other in a ring: it is broken at the first */
+  if (c->came_back && !c->reached && c->asked != NULL) /* they wait for each other in a ring: it is broken at the first */
     eddy__cancel_wait(eddy__container_of(c->asked, eddy__task, ready));
   for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
     eddy__task *task = eddy__container_of(r, eddy__task, ready);
@@ -88,7 +90,7 @@ void eddy__cancel_begin(eddy__cancelling *c, lua_State *L, int err) {
   c->L = L;
   c->err = err;
   c->first = c->asked = NULL;
-  c->reached = false;
+  c->reached = c->came_back = false;
   c->last = &c->first;
   c->last_asked = &c->asked;
 }

@@ -18,6 +18,7 @@ struct eddy__cancelling {
   eddy__ready *first, **last;     /* to be asked */
   eddy__ready *asked, **last_asked; /* were asked: what they wait for may lead back to them */
   bool reached;                     /* somebody has taken it, who does not pass it on */
+  bool came_back;                   /* to somebody who was asked: perhaps they wait for each other in a ring */
 };
 
 /* Asks f, whose object is at idx on L (0 if it is not there: then err must be 0), to stop. err is the index of the
