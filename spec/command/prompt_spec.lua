@@ -115,7 +115,8 @@ describe("The prompt of eddy", function()
       local out, err = support.sh [[
         f=$(mktemp -u); mkfifo "$f"
         interrupt="io.popen('kill -INT \$PPID'):close()"
-        { printf '%s\n' "_ = eddy.create_task(function() eddy.sleep(0) eddy.sleep(0) $interrupt io.open('$f', 'w'):close() end)" "do"
+        go_on="io.open('$f', 'w'):close()"
+        { printf '%s\n' "_ = eddy.create_task(function() eddy.sleep(0) eddy.sleep(0) $interrupt $go_on end)" "do"
           cat "$f"
           echo "42"
         } | "$EDDY" -i

@@ -357,3 +357,73 @@ describe("a Lock outside of tasks #plain", function()
     end)
   end)
 end)
+
+describe("a task whose coroutine a script closes while it waits", function()
+  -- Starts a task that waits, closes its coroutine, and ends it. Returns the task.
+  local function close_in(wait, ...)
+    local co
+    local task = eddy.create_task(function(...)
+      co = coroutine.running()
+      wait(...)
+    end, ...)
+    turn()
+    coroutine.close(co)
+    return task
+  end
+
+  local function fails(task)
+    local ok, err = pcall(eddy.await, task)
+    return not ok and eddy.is_error(err, eddy.RuntimeError)
+  end
+
+  it("leaves a lock to the others, told or not", function()
+    local lock, log = eddy.Lock(), {}
+    lock:acquire()
+    local lost = close_in(lock.acquire, lock)
+    lock:release()
+    assert.is_true(fails(lost))
+    local tasks = { contender(lock, log, 1), contender(lock, log, 2) }
+    eddy.gather(tasks)
+    assert.same({ 1, 2 }, log)
+  end)
+
+  it("leaves a queue, a barrier, an event and a condition to the others", function()
+    local queue, barrier, event, condition = eddy.Queue(), eddy.Barrier(2), eddy.Event(), eddy.Condition()
+    local lost = {
+      close_in(queue.get, queue), close_in(barrier.wait, barrier), close_in(event.wait, event),
+      close_in(condition.with, condition, condition.wait, condition),
+    }
+    for _, task in ipairs(lost) do
+      task:cancel()
+      fails(task)
+    end
+    queue:put(1)
+    assert.equal(1, queue:get())
+    local other = eddy.create_task(barrier.wait, barrier)
+    turn()
+    assert.equal(1, barrier.n_waiting)
+    barrier:wait()
+    assert.equal(0, eddy.await(other))
+    event:set()
+    condition:acquire()
+    condition:notify_all()
+  end)
+
+  it("may be the last who knew of it", function()
+    local lost = {}
+    for i, name in ipairs { "Lock", "Semaphore", "Event", "Condition", "Barrier", "Queue", "PriorityQueue" } do
+      lost[i] = close_in(function()
+        local object = eddy[name](name == "Barrier" and 2 or nil)
+        if object.acquire then object:acquire() end
+        local wait = name == "Condition" and object.wait or object.acquire or object.wait or object.get
+        wait(object)
+      end)
+    end
+    collectgarbage()
+    collectgarbage()
+    for _, task in ipairs(lost) do
+      task:cancel()
+      assert.is_true(fails(task))
+    end
+  end)
+end)

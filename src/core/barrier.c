@@ -42,7 +42,7 @@ static void let_go(barrier *b, size_t n) {
 static void settle(barrier *b) {
   if (!eddy__list_empty(&b->told) || b->state == BROKEN || b->state == FILLING) return;
   b->state = FILLING;
-  if (b->line.n >= b->parties) let_go(b, b->parties);
+  if (b->line.n >= b->parties && eddy__line_length(&b->line) >= b->parties) let_go(b, b->parties);
 }
 
 /* Sends away all who are in the barrier. */
@@ -78,7 +78,8 @@ static int l_wait(lua_State *L) {
   eddy__task *task = eddy__running(L, "wait");
   (void)eddy__line_check(L, &b->line, &b->told, task, "wait");
   settle(b);
-  if (b->state == FILLING && b->line.n + 1 == b->parties) {
+  if (b->state == FILLING && b->line.n + 1 >= b->parties &&
+      eddy__line_length(&b->line) + 1 == b->parties) {
     let_go(b, b->line.n);
     lua_pushinteger(L, (lua_Integer)b->parties - 1);
     return 1;
@@ -104,6 +105,10 @@ static int l_abort(lua_State *L) {
   return 0;
 }
 
+static lua_Integer n_waiting(barrier *b) {
+  return b->state == FILLING ? (lua_Integer)eddy__line_length(&b->line) : 0;
+}
+
 /* A field, or a method: upvalue 2 is the table of those.   [-0, +1, v] */
 static int l_index(lua_State *L) {
   barrier *b = check(L);
@@ -113,7 +118,7 @@ static int l_index(lua_State *L) {
   if (strcmp(name, "parties") == 0)
     lua_pushinteger(L, (lua_Integer)b->parties);
   else if (strcmp(name, "n_waiting") == 0)
-    lua_pushinteger(L, b->state == FILLING ? (lua_Integer)b->line.n : 0);
+    lua_pushinteger(L, n_waiting(b));
   else if (strcmp(name, "broken") == 0)
     lua_pushboolean(L, b->state == BROKEN);
   else
@@ -128,8 +133,15 @@ static int l_tostring(lua_State *L) {
     lua_pushliteral(L, "<Barrier broken>");
   else
     lua_pushfstring(L, "<Barrier %s, waiters:%I/%I>", states[b->state],
-                    (LUAI_UACINT)(b->state == FILLING ? b->line.n : 0), (LUAI_UACINT)b->parties);
+                    (LUAI_UACINT)n_waiting(b), (LUAI_UACINT)b->parties);
   return 1;
+}
+
+/* [-0, +0, v] */
+static int l_gc(lua_State *L) {
+  barrier *b = check(L);
+  eddy__line_drop(&b->line, &b->told);
+  return 0;
 }
 
 /* eddy.Barrier(parties) -> Barrier   [-0, +1, v] */
@@ -148,7 +160,7 @@ static int l_barrier(lua_State *L) {
 void eddy__barrier_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {
     {"wait", l_wait}, {"reset", l_reset}, {"abort", l_abort}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__gc", l_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"Barrier", l_barrier}, {NULL, NULL}};
   eddy__object_type(L, &type_barrier, NULL, methods, meta, lua_gettop(L) - 1);
   lua_pushvalue(L, -3);

@@ -60,7 +60,8 @@ static void put_aside(eddy__cancelling *c, eddy__task *task) {
   c->last_asked = &task->ready.next;
 }
 
-/* Asks the waits of those on the list, which may put others there; then those that were woken are ready.  [-0, +0, -] */
+/* Asks the waits of those on the list, which may put others there; then those that were woken are ready.
+ *   [-0, +0, -] */
 void eddy__cancel_finish(eddy__cancelling *c) {
   while (c->first != NULL) {
     eddy__task *task = eddy__container_of(c->first, eddy__task, ready);
@@ -76,7 +77,7 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     c->reached = c->reached || task->wait == NULL;
     put_aside(c, task);
   }
-  if (c->came_back && !c->reached && c->asked != NULL) /* they wait for each other in a ring: it is broken at the first */
+  if (c->came_back && !c->reached && c->asked != NULL) /* a ring of waits: broken at the first */
     eddy__cancel_wait(eddy__container_of(c->asked, eddy__task, ready));
   for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
     eddy__task *task = eddy__container_of(r, eddy__task, ready);

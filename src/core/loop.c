@@ -57,7 +57,8 @@ static int open_uv(eddy__loop *loop, uv_loop_t *host) {
   return 0;
 }
 
-/* A record for a new loop: one of a closed loop's, or a new one; in no list. Its generation is nobody's.  [-0, +0, m] */
+/* A record for a new loop: one of a closed loop's, or a new one; in no list. Its generation is nobody's.
+ *   [-0, +0, m] */
 static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__loop *loop;
   uint32_t generation = 1;

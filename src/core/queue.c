@@ -432,12 +432,21 @@ static int l_tostring(lua_State *L) {
   lua_pushfstring(L, "<%s maxsize=%I", names[q->kind], (LUAI_UACINT)q->maxsize);
   luaL_addvalue(&b);
   add_count(L, &b, " items[%I]", q->n);
-  add_count(L, &b, " getters[%I]", q->getters.n);
-  add_count(L, &b, " putters[%I]", q->putters.n);
+  add_count(L, &b, " getters[%I]", eddy__line_length(&q->getters));
+  add_count(L, &b, " putters[%I]", eddy__line_length(&q->putters));
   add_count(L, &b, " tasks=%I", q->unfinished);
   luaL_addstring(&b, q->shut_down ? " shutdown>" : ">");
   luaL_pushresult(&b);
   return 1;
+}
+
+/* [-0, +0, v] */
+static int l_gc(lua_State *L) {
+  queue *q = check(L);
+  eddy__line_drop(&q->getters, NULL);
+  eddy__line_drop(&q->putters, NULL);
+  eddy__line_drop(&q->joiners, NULL);
+  return 0;
 }
 
 /* --- making one ------------------------------------------------------------------------------------------------ */
@@ -536,7 +545,7 @@ void eddy__queue_room(lua_State *L, eddy__runtime *rt) {
                                      {"empty", l_empty},
                                      {"full", l_full},
                                      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__gc", l_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"Queue", l_queue},
                                        {"LifoQueue", l_lifo_queue},
                                        {"PriorityQueue", l_priority_queue},

@@ -35,42 +35,59 @@ void eddy__line_cancel(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-/* Unlinks the tasks that will never run again; returns how many. */
-static size_t forget(eddy__list *list) {
+static size_t length(const eddy__list *list) {
+  size_t n = 0;
+  for (const eddy__list *l = list->next; l != list; l = l->next) n++;
+  return n;
+}
+
+size_t eddy__line_length(eddy__line *line) {
+  line->n = length(&line->tasks);
+  return line->n;
+}
+
+void eddy__line_drop(eddy__line *line, eddy__list *told) {
+  while (eddy__line_tell(line, NULL) != NULL) continue;
+  while (told != NULL && !eddy__list_empty(told)) eddy__list_remove(told->next);
+}
+
+/* Whether the task behind the link will not come back to the function that has linked it. One that was told is ready
+ * until it does.   [-0, +0, -] */
+static bool is_lost(eddy__list *link, bool told) {
+  eddy__task *task = eddy__line_task(link);
+  return task->phase == EDDY_T_ENDED || (told && task->phase != EDDY_T_READY);
+}
+
+/* Unlinks those that are lost; returns how many. */
+static size_t forget(eddy__list *list, bool told) {
   size_t n = 0;
   for (eddy__list *l = list->next, *next; l != list; l = next) {
     next = l->next;
-    if (eddy__line_task(l)->phase != EDDY_T_ENDED) continue;
+    if (!is_lost(l, told)) continue;
     eddy__list_remove(l);
     n++;
   }
   return n;
 }
 
-static bool is_foreign(const eddy__list *list, const eddy__task *task) {
+/* Whether the first in the list cannot be left there when the task joins. */
+static bool is_odd(eddy__list *list, const eddy__task *task, bool told) {
   if (eddy__list_empty(list)) return false;
-  eddy__task *first = eddy__line_task(list->next);
-  return first->phase == EDDY_T_ENDED || first->future.loop != task->future.loop;
+  return is_lost(list->next, told) ||
+         eddy__line_task(list->next)->future.loop != task->future.loop;
 }
 
 /* [-0, +0, v] */
 size_t eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
                         const char *name) {
-  bool foreign = is_foreign(&line->tasks, task);
-  size_t forgotten = 0;
-  if (told != NULL && is_foreign(told, task)) foreign = true;
-  if (!foreign) return 0;
-  line->n -= forget(&line->tasks);
-  if (told != NULL) forgotten = forget(told);
-  if (is_foreign(&line->tasks, task) || (told != NULL && is_foreign(told, task)))
+  eddy__list nobody = {&nobody, &nobody};
+  if (told == NULL) told = &nobody;
+  if (!is_odd(&line->tasks, task, false) && !is_odd(told, task, true)) return 0;
+  line->n -= forget(&line->tasks, false);
+  size_t forgotten = forget(told, true);
+  if (is_odd(&line->tasks, task, false) || is_odd(told, task, true))
     eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': tasks of another loop are waiting here", name);
   return forgotten;
-}
-
-static size_t length(const eddy__list *list) {
-  size_t n = 0;
-  for (const eddy__list *l = list->next; l != list; l = l->next) n++;
-  return n;
 }
 
 /* Pushes what a text says about n waiters.   [-0, +1, m] */
@@ -118,12 +135,13 @@ static void hand_out(permits *p) {
 /* Whether a task holds the Lock, or all permits are out. */
 static bool is_locked(const permits *p) {
   if (is_lock(p)) return p->value == 0 && eddy__list_empty(&p->told);
-  return p->value == 0 || p->line.n > 0 || !eddy__list_empty(&p->told);
+  return p->value == 0 || !eddy__list_empty(&p->line.tasks) || !eddy__list_empty(&p->told);
 }
 
 /* Takes a free permit, unless somebody came before.   [-0, +0, -] */
 static bool take(permits *p) {
-  if (p->value == 0 || p->line.n > 0 || !eddy__list_empty(&p->told)) return false;
+  if (p->value == 0 || !eddy__list_empty(&p->line.tasks) || !eddy__list_empty(&p->told))
+    return false;
   p->value--;
   return true;
 }
@@ -268,7 +286,7 @@ static int l_with(lua_State *L) {
 static int l_permits_tostring(lua_State *L) {
   permits *p = check(L);
   const char *name = "Lock", *state = is_locked(p) ? "locked" : "unlocked";
-  push_waiters(L, p->line.n + length(&p->told));
+  push_waiters(L, eddy__line_length(&p->line) + length(&p->told));
   const char *waiters = lua_tostring(L, -1);
   if (!is_lock(p)) name = p->bound < LUA_MAXINTEGER ? "BoundedSemaphore" : "Semaphore";
   if (is_lock(p) || is_locked(p))
@@ -276,6 +294,13 @@ static int l_permits_tostring(lua_State *L) {
   else
     lua_pushfstring(L, "<%s %s, value:%I%s>", name, state, (LUAI_UACINT)p->value, waiters);
   return 1;
+}
+
+/* [-0, +0, v] */
+static int l_permits_gc(lua_State *L) {
+  permits *p = check(L);
+  eddy__line_drop(&p->line, &p->told);
+  return 0;
 }
 
 /* [-0, +1, m] */
@@ -374,9 +399,16 @@ static int l_event_is_set(lua_State *L) {
 /* [-0, +1, v] */
 static int l_event_tostring(lua_State *L) {
   event *e = eddy__object_check(L, 1, &type_event);
-  push_waiters(L, e->line.n);
+  push_waiters(L, eddy__line_length(&e->line));
   lua_pushfstring(L, "<Event %s%s>", e->is_set ? "set" : "unset", lua_tostring(L, -1));
   return 1;
+}
+
+/* [-0, +0, v] */
+static int l_event_gc(lua_State *L) {
+  event *e = eddy__object_check(L, 1, &type_event);
+  eddy__line_drop(&e->line, NULL);
+  return 0;
 }
 
 /* eddy.Event() -> Event   [-0, +1, m] */
@@ -402,8 +434,8 @@ static const eddy__wait wait_condition = {"Condition:wait", eddy__line_cancel};
 /* Waiting for the lock again, a task keeps its place however often it is cancelled: it may not leave without the lock.
  * The last request is raised when it has it. */
 static void cancel_relock(eddy__task *task, eddy__cancelling *request) {
-  (void)request;
   task->must_cancel = true;
+  request->reached = true;
 }
 
 static const eddy__wait wait_relock = {"Condition:wait", cancel_relock};
@@ -513,10 +545,17 @@ static int l_notify_all(lua_State *L) {
 /* [-0, +1, v] */
 static int l_condition_tostring(lua_State *L) {
   condition *c = eddy__object_check(L, 1, &type_condition);
-  push_waiters(L, c->line.n);
+  push_waiters(L, eddy__line_length(&c->line));
   lua_pushfstring(L, "<Condition %s%s>", is_locked(c->lock) ? "locked" : "unlocked",
                   lua_tostring(L, -1));
   return 1;
+}
+
+/* [-0, +0, v] */
+static int l_condition_gc(lua_State *L) {
+  condition *c = eddy__object_check(L, 1, &type_condition);
+  eddy__line_drop(&c->line, NULL);
+  return 0;
 }
 
 /* eddy.Condition([lock]) -> Condition   [-0, +1, v] */
@@ -543,20 +582,23 @@ void eddy__sync_room(lua_State *L, eddy__runtime *rt) {
                                             {"hold", l_hold},
                                             {"with", l_with},
                                             {NULL, NULL}};
-  static const luaL_Reg permit_meta[] = {{"__tostring", l_permits_tostring}, {NULL, NULL}};
+  static const luaL_Reg permit_meta[] = {
+    {"__tostring", l_permits_tostring}, {"__gc", l_permits_gc}, {NULL, NULL}};
   static const luaL_Reg hold_meta[] = {{"__close", l_hold_close}, {NULL, NULL}};
   static const luaL_Reg event_methods[] = {{"wait", l_event_wait},
                                            {"set", l_event_set},
                                            {"clear", l_event_clear},
                                            {"is_set", l_event_is_set},
                                            {NULL, NULL}};
-  static const luaL_Reg event_meta[] = {{"__tostring", l_event_tostring}, {NULL, NULL}};
+  static const luaL_Reg event_meta[] = {
+    {"__tostring", l_event_tostring}, {"__gc", l_event_gc}, {NULL, NULL}};
   static const luaL_Reg condition_methods[] = {{"wait", l_wait},
                                                {"wait_for", l_wait_for},
                                                {"notify", l_notify},
                                                {"notify_all", l_notify_all},
                                                {NULL, NULL}};
-  static const luaL_Reg condition_meta[] = {{"__tostring", l_condition_tostring}, {NULL, NULL}};
+  static const luaL_Reg condition_meta[] = {
+    {"__tostring", l_condition_tostring}, {"__gc", l_condition_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"Lock", l_lock},
                                        {"Semaphore", l_semaphore},
                                        {"BoundedSemaphore", l_bounded_semaphore},

@@ -14,7 +14,7 @@
 
 typedef struct eddy__line {
   eddy__list tasks;  /* asleep, by their waiter.link: first come, first told */
-  size_t n;          /* how many */
+  size_t n;          /* at most so many: one whose coroutine a script has closed may leave without a word */
   uintptr_t tickets; /* how many ever came; each task has its own in waiter.owner */
 } eddy__line;
 
@@ -27,11 +27,15 @@ static inline eddy__task *eddy__line_task(eddy__list *link) {
 
 /* Puts the task at the end of the line; eddy__suspend follows, with a wait whose cancel is eddy__line_cancel. */
 static inline void eddy__line_join(eddy__line *line, eddy__task *task) {
+  eddy__list_remove(&task->waiter.link); /* from where a coroutine stood that a script has closed */
   task->waiter.owner = (void *)++line->tickets;
   task->waits_for = line;
   eddy__list_push(&line->tasks, &task->waiter.link);
   line->n++;
 }
+
+/* How many stand there; it walks along the line. */
+size_t eddy__line_length(eddy__line *line);
 
 /* Puts a task that was told in vain back in the place that it had. */
 void eddy__line_rejoin(eddy__line *line, eddy__task *task);
@@ -39,7 +43,7 @@ void eddy__line_rejoin(eddy__line *line, eddy__task *task);
 /* Takes the first task out of the line, moves it to `told` unless that is NULL, and wakes it. Returns the task, or NULL
  * if nobody stood there. */
 static inline eddy__task *eddy__line_tell(eddy__line *line, eddy__list *told) {
-  while (line->n > 0) {
+  while (!eddy__list_empty(&line->tasks)) {
     eddy__task *task = eddy__line_task(line->tasks.next);
     eddy__list_remove(&task->waiter.link);
     line->n--;
@@ -59,11 +63,14 @@ static inline bool eddy__line_was_told(const eddy__task *task) {
 /* The cancel of an eddy__wait: leaves the line. */
 void eddy__line_cancel(eddy__task *task, eddy__cancelling *request);
 
-/* Before a task joins: forgets whoever was left behind by a loop that is closed, in the line and in `told` (or NULL),
- * and raises RuntimeError if tasks of another loop stand there. `name` is the function's. Returns how many were
- * forgotten in `told`.   [-0, +0, v] */
+/* Before a task joins: forgets who will never come here again, in the line and in `told` (or NULL), as its loop or its
+ * coroutine was closed, and raises RuntimeError if tasks of another loop stand there. `name` is the function's. Returns
+ * how many were forgotten in `told`.   [-0, +0, v] */
 size_t eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
                         const char *name);
+
+/* The object is collected, so whoever stands there has lost the frame that kept it: they find out when they run. */
+void eddy__line_drop(eddy__line *line, eddy__list *told);
 
 /* The userdata of `size` bytes at idx, or NULL; the caller compares its first member, the address of its type. That
  * tells as surely as the metatable does, in a quarter of the time: scripts cannot write there.   [-0, +0, -] */

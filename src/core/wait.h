@@ -26,8 +26,8 @@ void eddy__await_push(lua_State *L);
 /* Raises when the task cannot wait for f: itself, or of another loop.   [-0, +0, v] */
 void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f);
 
-/* Notes that the error about to be raised in `task` (NULL is fine) is that of the failed future at idx, for the chain of
- * awaits in its traceback.   [-0, +0, m] */
+/* Notes that the error about to be raised in `task` (NULL is fine) is that of the failed future at idx, for the chain
+ * of awaits in its traceback.   [-0, +0, m] */
 void eddy__wait_note_cause(lua_State *L, eddy__task *task, eddy__future *f, int idx);
 
 /* Replaces the list of awaitables at idx by a list of futures; `arg` is what errors name. All are checked before the
