@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "core/callback.h"
 #include "core/cancel.h"
+#include "core/context.h"
 #include "core/coroutine.h"
 #include "core/generator.h"
 #include "core/group.h"
@@ -90,6 +91,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__callback_room(L, rt);
   eddy__future_room(L, rt);
   eddy__task_room(L, rt);
+  eddy__context_room(L, rt);
   eddy__report_room(L, rt);
   eddy__coroutine_room(L, rt);
   eddy__sleep_room(L, rt);

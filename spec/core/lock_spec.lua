@@ -387,6 +387,22 @@ describe("a task whose coroutine a script closes while it waits", function()
     assert.same({ 1, 2 }, log)
   end)
 
+  it("leaves a lock to the others that it was told of and did not take any more", function()
+    local lock, log, co = eddy.Lock(), {}, nil
+    lock:acquire()
+    local lost = eddy.create_task(function()
+      co = coroutine.running()
+      lock:acquire()
+    end)
+    turn()
+    lock:release()
+    coroutine.close(co)
+    assert.is_true(fails(lost))
+    eddy.await(contender(lock, log, 1))
+    assert.same({ 1 }, log)
+    assert.is_false(lock:locked())
+  end)
+
   it("leaves a queue, a barrier, an event and a condition to the others", function()
     local queue, barrier, event, condition = eddy.Queue(), eddy.Barrier(2), eddy.Event(), eddy.Condition()
     local lost = {

@@ -15,23 +15,75 @@ static const char *push_typename(lua_State *L, int idx) {
   return lua_pushstring(L, lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx));
 }
 
+static const char names_key; /* registry: a table with weak keys, from eddy's functions to their names */
+
+/* [-0, +0, m] */
+void eddy__arg_name(lua_State *L, const char *name) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
+  }
+  lua_pushvalue(L, -2);
+  lua_pushstring(L, name);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* [-0, +0, v] */
+int eddy__arg_error(lua_State *L, int arg, const char *text) {
+  lua_Debug ar;
+  luaL_checkstack(L, 8, NULL);
+  if (!lua_getstack(L, 0, &ar)) return luaL_error(L, "bad argument #%d (%s)", arg, text);
+  lua_getinfo(L, "nf", &ar);
+  const char *name = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE) {
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -2);
+    name = lua_tostring(L, -1);
+  }
+  if (name == NULL) name = ar.name != NULL ? ar.name : "?";
+  if (ar.namewhat != NULL && strcmp(ar.namewhat, "method") == 0 && --arg == 0)
+    return luaL_error(L, "calling '%s' on bad self (%s)", name, text);
+  return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, text);
+}
+
 /* [-0, +0, v] */
 int eddy__arg_expected(lua_State *L, int arg, const char *expected) {
   const char *got = push_typename(L, arg);
-  return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
+  return eddy__arg_error(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
 }
 
 /* [-0, +0, v] */
 lua_Number eddy__check_seconds(lua_State *L, int arg) {
   if (lua_type(L, arg) != LUA_TNUMBER) eddy__arg_expected(L, arg, "number");
   lua_Number seconds = lua_tonumber(L, arg);
-  luaL_argcheck(L, !isnan(seconds), arg, "NaN is not a time");
+  eddy__arg_check(L, !isnan(seconds), arg, "NaN is not a time");
   return seconds;
 }
 
 /* [-0, +0, v] */
 lua_Number eddy__opt_seconds(lua_State *L, int arg) {
   return lua_isnoneornil(L, arg) ? HUGE_VAL : eddy__check_seconds(L, arg);
+}
+
+/* [-0, +0, v] */
+lua_Integer eddy__check_integer(lua_State *L, int arg) {
+  int is_integer = 0;
+  if (lua_type(L, arg) != LUA_TNUMBER) eddy__arg_expected(L, arg, "number");
+  lua_Integer value = lua_tointegerx(L, arg, &is_integer);
+  eddy__arg_check(L, is_integer, arg, "number has no integer representation");
+  return value;
+}
+
+/* [-0, +0, v] */
+lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise) {
+  return lua_isnoneornil(L, arg) ? otherwise : eddy__check_integer(L, arg);
 }
 
 /* [-0, +0, v] */
@@ -54,7 +106,7 @@ bool eddy__check_options(lua_State *L, int arg, const char *const names[]) {
     while (key != NULL && names[i] != NULL && strcmp(names[i], key) != 0) i++;
     if (key == NULL || names[i] == NULL) {
       key = luaL_tolstring(L, -2, NULL);
-      luaL_argerror(L, arg, lua_pushfstring(L, "unknown option '%s'", key));
+      eddy__arg_error(L, arg, lua_pushfstring(L, "unknown option '%s'", key));
     }
   }
   return true;
@@ -71,7 +123,7 @@ static int get(lua_State *L, int arg, const char *name) {
 static void wrong(lua_State *L, int arg, const char *name, const char *expected) {
   const char *got = push_typename(L, -1);
   const char *text = lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected, got);
-  luaL_argerror(L, arg, text);
+  eddy__arg_error(L, arg, text);
 }
 
 /* [-0, +0, v] */
@@ -89,7 +141,7 @@ lua_Number eddy__option_seconds(lua_State *L, int arg, const char *name, lua_Num
   if (type != LUA_TNIL && type != LUA_TNUMBER) wrong(L, arg, name, "number");
   lua_Number value = type == LUA_TNIL ? otherwise : lua_tonumber(L, -1);
   if (isnan(value))
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': NaN is not a time", name));
+    eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': NaN is not a time", name));
   lua_pop(L, 1);
   return value;
 }
@@ -104,9 +156,9 @@ lua_Integer eddy__option_integer(lua_State *L, int arg, const char *name, lua_In
     value = lua_tointegerx(L, -1, &is_integer);
   }
   if (!is_integer)
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': an integer is expected", name));
+    eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': an integer is expected", name));
   if (type != LUA_TNIL && (value < low || value > high))
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': %I is out of range", name, value));
+    eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': %I is out of range", name, value));
   lua_pop(L, 1);
   return value;
 }
@@ -127,5 +179,5 @@ int eddy__option_choice(lua_State *L, int arg, const char *name, const char *con
   if (value == NULL) return otherwise;
   for (int i = 0; values[i] != NULL; i++)
     if (strcmp(values[i], value) == 0) return i;
-  return luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': unknown value '%s'", name, value));
+  return eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': unknown value '%s'", name, value));
 }

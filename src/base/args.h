@@ -13,6 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Notes what the function at the top is called, for errors of calls that do not tell (through pcall, say).
+ *   [-0, +0, m] */
+void eddy__arg_name(lua_State *L, const char *name);
+
+/* Raises "bad argument #arg to 'f' (<text>)" at the caller, like luaL_argerror, which knows less names.  [-0, +0, v] */
+int eddy__arg_error(lua_State *L, int arg, const char *text);
+
+static inline void eddy__arg_check(lua_State *L, bool good, int arg, const char *text) {
+  if (!good) eddy__arg_error(L, arg, text);
+}
+
+/* Raises "bad argument #arg to 'f' (no value)" when it is not there.   [-0, +0, v] */
+static inline void eddy__arg_any(lua_State *L, int arg) {
+  if (lua_isnone(L, arg)) eddy__arg_error(L, arg, "value expected");
+}
+
 /* Raises "bad argument #arg to 'f' (<expected> expected, got <type>)".   [-0, +0, v] */
 int eddy__arg_expected(lua_State *L, int arg, const char *expected);
 
@@ -21,6 +37,10 @@ lua_Number eddy__check_seconds(lua_State *L, int arg);
 
 /* The same, with nil or none as HUGE_VAL.   [-0, +0, v] */
 lua_Number eddy__opt_seconds(lua_State *L, int arg);
+
+/* An integer, or a float that is one; the other takes `otherwise` for nil or none.   [-0, +0, v] */
+lua_Integer eddy__check_integer(lua_State *L, int arg);
+lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise);
 
 /* A function; `what` may be callable through __call as well.   [-0, +0, v] */
 void eddy__check_function(lua_State *L, int arg);

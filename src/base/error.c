@@ -297,7 +297,7 @@ static int l_class_call(lua_State *L) {
   if (is_group) {
     if (lua_type(L, 2) != LUA_TSTRING) eddy__arg_expected(L, 2, "string");
     if (!lua_istable(L, 3)) eddy__arg_expected(L, 3, "table");
-    luaL_argcheck(L, lua_rawlen(L, 3) > 0, 3, "a group needs at least one error");
+    eddy__arg_check(L, lua_rawlen(L, 3) > 0, 3, "a group needs at least one error");
   }
   lua_settop(L, 3);
   bool fields = lua_getfield(L, 1, "_fields") != LUA_TNIL && lua_istable(L, 2) &&
@@ -383,7 +383,7 @@ static int l_is(lua_State *L) {
 
 /* eddy.is_error(v [, class])   [-0, +1, v] */
 static int l_is_error(lua_State *L) {
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   if (lua_isnoneornil(L, 2)) {
     lua_settop(L, 1);
     push_class(L, EDDY_E_ERROR);

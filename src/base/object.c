@@ -19,6 +19,7 @@ static void set_functions(lua_State *L, const luaL_Reg *list, int up) {
   for (; list != NULL && list->name != NULL; list++) {
     if (up != 0) lua_pushvalue(L, up);
     lua_pushcclosure(L, list->func, up != 0);
+    eddy__arg_name(L, list->name);
     lua_setfield(L, -2, list->name);
   }
 }

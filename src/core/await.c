@@ -43,7 +43,7 @@ static const char *push_complaint(lua_State *L, int idx, const char *where) {
 
 /* [-0, +0, v] */
 void eddy__awaitable_check(lua_State *L, eddy__runtime *rt, int arg) {
-  if (!eddy__awaitable(L, rt, arg)) luaL_argerror(L, arg, push_complaint(L, arg, ""));
+  if (!eddy__awaitable(L, rt, arg)) eddy__arg_error(L, arg, push_complaint(L, arg, ""));
   if (eddy__object_test(L, arg, &eddy__type_coroutine) != NULL) eddy__coroutine_check(L, arg);
 }
 
@@ -97,7 +97,7 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
     lua_geti(L, idx, i);
     if (!eddy__awaitable(L, rt, -1)) {
       const char *where = lua_pushfstring(L, " at [%I]", (LUAI_UACINT)i);
-      luaL_argerror(L, arg, push_complaint(L, -2, where));
+      eddy__arg_error(L, arg, push_complaint(L, -2, where));
     }
     if (eddy__object_test(L, -1, &eddy__type_coroutine) != NULL)
       eddy__coroutine_check(L, lua_gettop(L));
@@ -213,7 +213,7 @@ int eddy__await(lua_State *L) {
 static int l_await(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_of(L);
   if (lua_isfunction(L, 1) && eddy__coroutine_function(L, 1))
-    luaL_argerror(L, 1, "a Coroutine is expected: call the async function, as in await(f())");
+    eddy__arg_error(L, 1, "a Coroutine is expected: call the async function, as in await(f())");
   if (lua_isfunction(L, 1) || !eddy__awaitable(L, rt, 1)) return lua_gettop(L);
   lua_settop(L, 1);
   return eddy__await(L);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * barrier.c - Barrier: tasks wait until so many are there, then all go on; see sync.h.
- * Uses:   sync.h.      Used by: eddy.c.
+ * Uses:   line.h.      Used by: eddy.c.
  * Touch:  freely.
  *
  * One line is enough. While the barrier fills, all in line are in it. While those who were let go have not all left
@@ -76,7 +76,7 @@ static int l_wait(lua_State *L) {
   if (b->state == BROKEN)
     return eddy__error_throw(L, EDDY_E_BROKEN_BARRIER, "the barrier was aborted");
   eddy__task *task = eddy__running(L, "wait");
-  (void)eddy__line_check(L, &b->line, &b->told, task, "wait");
+  eddy__line_check(L, &b->line, &b->told, task, "wait");
   settle(b);
   if (b->state == FILLING && b->line.n + 1 >= b->parties &&
       eddy__line_length(&b->line) + 1 == b->parties) {
@@ -147,8 +147,8 @@ static int l_gc(lua_State *L) {
 /* eddy.Barrier(parties) -> Barrier   [-0, +1, v] */
 static int l_barrier(lua_State *L) {
   if (lua_type(L, 1) != LUA_TNUMBER) return eddy__arg_expected(L, 1, "integer");
-  lua_Integer parties = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, parties >= 1, 1, "a barrier needs at least 1 party");
+  lua_Integer parties = eddy__check_integer(L, 1);
+  eddy__arg_check(L, parties >= 1, 1, "a barrier needs at least 1 party");
   barrier *b = eddy__object_new(L, &type_barrier, sizeof *b, 0);
   eddy__line_init(&b->line);
   eddy__list_init(&b->told);

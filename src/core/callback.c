@@ -11,11 +11,12 @@
 #include <string.h>
 
 #include "base/args.h"
+#include "core/context.h"
 #include "core/report.h"
 
 static const eddy__type type_handle = {"Handle"};
 
-enum { UV_FUNCTION = 1, UV_ARGUMENTS };
+enum { UV_FUNCTION = 1, UV_ARGUMENTS, UV_CONTEXT };
 
 struct eddy__callback {
   eddy__ready ready;
@@ -44,20 +45,24 @@ static int note_traceback(lua_State *L) {
   return 1;
 }
 
-/* Calls the function of the callback whose address is the argument.   [-1, +0, e] */
-static int call(lua_State *L) {
-  eddy__callback *cb = lua_touserdata(L, 1);
-  eddy__loop *loop = cb->loop;
-  eddy__loop_anchored(L, loop, cb->anchor); /* 2: alive until we return */
-  let_go(cb);
-  lua_pushcfunction(L, note_traceback);
-  lua_getiuservalue(L, 2, UV_FUNCTION);
-  lua_getiuservalue(L, 2, UV_ARGUMENTS);
-  int n = cb->nargs;
-  luaL_checkstack(L, n + 8, "too many arguments");
-  for (int i = 1; i <= n; i++) lua_rawgeti(L, 5, i);
-  lua_remove(L, 5);
-  if (lua_pcall(L, n, 0, 3) == LUA_OK) return 0;
+/* The callback runs in the context in which it was made: 2 is its object.   [-0, +0, -] */
+static void enter_context(lua_State *L, eddy__runtime *rt) {
+  if (!rt->has_contexts) return;
+  lua_getiuservalue(L, 2, UV_CONTEXT);
+  eddy__context_swap(L);
+  lua_setiuservalue(L, 2, UV_CONTEXT); /* that of before, meanwhile */
+}
+
+/* [-0, +0, -] */
+static void leave_context(lua_State *L, eddy__runtime *rt) {
+  if (!rt->has_contexts) return;
+  lua_getiuservalue(L, 2, UV_CONTEXT);
+  eddy__context_swap(L);
+  lua_pop(L, 1);
+}
+
+/* The callback, 2, has failed: 4 is its error with the traceback.   [-0, +0, m] */
+static void report(lua_State *L, eddy__loop *loop) {
   lua_newtable(L); /* 5, the context, over 4, the error with its traceback */
   if (lua_istable(L, 4)) {
     lua_getfield(L, 4, "value");
@@ -78,6 +83,25 @@ static int call(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_setfield(L, 5, "handle");
   eddy__report_context(L, loop);
+}
+
+/* Calls the function of the callback whose address is the argument.   [-1, +0, e] */
+static int call(lua_State *L) {
+  eddy__callback *cb = lua_touserdata(L, 1);
+  eddy__loop *loop = cb->loop;
+  eddy__loop_anchored(L, loop, cb->anchor); /* 2: alive until we return */
+  let_go(cb);
+  lua_pushcfunction(L, note_traceback);
+  lua_getiuservalue(L, 2, UV_FUNCTION);
+  lua_getiuservalue(L, 2, UV_ARGUMENTS);
+  int n = cb->nargs;
+  luaL_checkstack(L, n + 8, "too many arguments");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, 5, i);
+  lua_remove(L, 5);
+  enter_context(L, loop->rt);
+  int rc = lua_pcall(L, n, 0, 3);
+  if (rc != LUA_OK) report(L, loop);
+  leave_context(L, loop->rt);
   return 0;
 }
 
@@ -98,7 +122,7 @@ static void run(eddy__ready *r) {
 /* [-n, +1, m] */
 eddy__callback *eddy__callback_new(lua_State *L, eddy__loop *loop, int idx) {
   int n = lua_gettop(L) - idx;
-  eddy__callback *cb = eddy__object_new(L, &type_handle, sizeof *cb, UV_ARGUMENTS);
+  eddy__callback *cb = eddy__object_new(L, &type_handle, sizeof *cb, UV_CONTEXT);
   int object = lua_gettop(L);
   lua_pushvalue(L, idx);
   lua_setiuservalue(L, object, UV_FUNCTION);
@@ -109,6 +133,10 @@ eddy__callback *eddy__callback_new(lua_State *L, eddy__loop *loop, int idx) {
       lua_rawseti(L, -2, i);
     }
     lua_setiuservalue(L, object, UV_ARGUMENTS);
+  }
+  if (loop->rt->has_contexts) {
+    eddy__context_push(L, loop->rt);
+    lua_setiuservalue(L, object, UV_CONTEXT);
   }
   cb->ready.run = run;
   cb->nargs = n;

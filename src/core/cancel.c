@@ -337,7 +337,7 @@ static int k_pcall(lua_State *L, int status, lua_KContext ctx) {
 
 /* eddy.pcall(f, ...): pcall that lets CancelledError through   [-0, +n, y] */
 static int l_pcall(lua_State *L) {
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
   return k_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, k_pcall), 0);

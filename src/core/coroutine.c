@@ -96,13 +96,13 @@ static int l_async(lua_State *L) {
 
 /* eddy.iscoroutinefunction(f), eddy.iscoroutine(v)   [-0, +1, v] */
 static int l_is_function(lua_State *L) {
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   lua_pushboolean(L, eddy__coroutine_function(L, 1));
   return 1;
 }
 
 static int l_is_coroutine(lua_State *L) {
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   lua_pushboolean(L, eddy__object_test(L, 1, &eddy__type_coroutine) != NULL);
   return 1;
 }

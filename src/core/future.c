@@ -216,7 +216,7 @@ static int l_set_result(lua_State *L) {
 /* f:set_exception(e)   [-0, +0, v] */
 static int l_set_exception(lua_State *L) {
   eddy__future *f = check_settable(L, "set_exception");
-  luaL_checkany(L, 2);
+  eddy__arg_any(L, 2);
   lua_settop(L, 2);
   luaL_traceback(L, L, NULL, 1); /* where it was set: the error has no other story */
   eddy__future_set_extra(L, 1, EDDY_EX_TRACEBACK);
@@ -253,7 +253,7 @@ static int l_add_done_callback(lua_State *L) {
 /* f:remove_done_callback(f) -> how many   [-0, +1, v] */
 static int l_remove_done_callback(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
-  luaL_checkany(L, 2);
+  eddy__arg_any(L, 2);
   lua_pushinteger(L, eddy__callback_remove(L, f, 2));
   return 1;
 }

@@ -27,6 +27,7 @@ enum {
   EDDY_EX_SENTINEL,  /* reports the error, if nobody looks at it, when the future is collected */
   EDDY_EX_CALLBACKS, /* list of done callbacks */
   EDDY_EX_BODY,      /* of a task: the Coroutine that it runs, or the function */
+  EDDY_EX_CONTEXT,   /* of a task: its snapshot, when a variable was set */
   EDDY_EX_AWAITED_AT /* where the cause was awaited: "app.lua:12" */
 };
 

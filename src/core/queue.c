@@ -202,7 +202,7 @@ static queue *check(lua_State *L) {
 /* Makes the frame of put.   [-0, +0, v] */
 static queue *check_put(lua_State *L) {
   queue *q = check(L);
-  luaL_argcheck(L, !lua_isnoneornil(L, ITEM), ITEM, "nil cannot be an item of a queue");
+  eddy__arg_check(L, !lua_isnoneornil(L, ITEM), ITEM, "nil cannot be an item of a queue");
   if (q->kind != PRIORITY) return q;
   lua_settop(L, ITEM);
   if (lua_getiuservalue(L, SELF, UV_KEY) == LUA_TNIL) {
@@ -212,7 +212,7 @@ static queue *check_put(lua_State *L) {
   }
   lua_pushvalue(L, ITEM);
   lua_call(L, 1, 1);
-  luaL_argcheck(L, !lua_isnil(L, KEY), ITEM, "its key is nil");
+  eddy__arg_check(L, !lua_isnil(L, KEY), ITEM, "its key is nil");
   return q;
 }
 
@@ -250,7 +250,7 @@ static int l_put(lua_State *L) {
   queue *q = check_put(L);
   if (!is_full(q) || q->shut_down) return put(L, q);
   eddy__task *task = eddy__running(L, "put");
-  (void)eddy__line_check(L, &q->putters, NULL, task, "put");
+  eddy__line_check(L, &q->putters, NULL, task, "put");
   eddy__line_join(&q->putters, task);
   return eddy__suspend(L, task, &wait_put, k_put);
 }
@@ -315,7 +315,7 @@ static int get_or_wait(lua_State *L, bool iterating) {
   if (q->n > 0) return get(L, q);
   if (q->shut_down) return end_of_items(L, iterating);
   eddy__task *task = eddy__running(L, "get");
-  (void)eddy__line_check(L, &q->getters, NULL, task, "get");
+  eddy__line_check(L, &q->getters, NULL, task, "get");
   eddy__line_join(&q->getters, task);
   return eddy__suspend(L, task, &wait_get, iterating ? k_next : k_get);
 }
@@ -373,7 +373,7 @@ static int l_join(lua_State *L) {
   lua_settop(L, SELF);
   if (q->unfinished == 0) return 0;
   eddy__task *task = eddy__running(L, "join");
-  (void)eddy__line_check(L, &q->joiners, NULL, task, "join");
+  eddy__line_check(L, &q->joiners, NULL, task, "join");
   eddy__line_join(&q->joiners, task);
   return eddy__suspend(L, task, &wait_join, k_join);
 }
@@ -459,7 +459,7 @@ static void push_key(lua_State *L) {
   if (lua_getfield(L, 2, "key") == LUA_TNIL || lua_isfunction(L, -1)) return;
   if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) {
     const char *got = luaL_typename(L, -1);
-    luaL_argerror(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", got));
+    eddy__arg_error(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", got));
   }
   lua_pop(L, 1);
 }
@@ -501,7 +501,7 @@ static int new_queue(lua_State *L, int kind) {
   static const char *const none[] = {NULL}, *const options[] = {"key", NULL};
   if (!lua_isnoneornil(L, 1) && lua_type(L, 1) != LUA_TNUMBER)
     return eddy__arg_expected(L, 1, "integer");
-  lua_Integer maxsize = luaL_optinteger(L, 1, 0);
+  lua_Integer maxsize = eddy__opt_integer(L, 1, 0);
   eddy__check_options(L, 2, kind == PRIORITY ? options : none);
   lua_settop(L, 2);
   push_key(L);

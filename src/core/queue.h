@@ -2,13 +2,13 @@
 /*
  * queue.h - Queue, LifoQueue, PriorityQueue.
  * Owns:   the userdata of a queue; its items stand in a Lua table that it keeps.
- * Uses:   sync.h.      Used by: eddy.c.
+ * Uses:   line.h.      Used by: eddy.c.
  * Touch:  with care: see queue.c.
  */
 #ifndef EDDY_CORE_QUEUE_H
 #define EDDY_CORE_QUEUE_H
 
-#include "core/sync.h"
+#include "core/line.h"
 
 void eddy__queue_room(lua_State *L, eddy__runtime *rt);
 

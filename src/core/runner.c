@@ -12,6 +12,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/cancel.h"
+#include "core/context.h"
 #include "core/interrupt.h"
 #include "core/report.h"
 #include "core/task.h"
@@ -102,7 +103,7 @@ static bool option_function(lua_State *L, int arg, const char *name) {
     return false;
   }
   if (!lua_isfunction(L, -1))
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s': function expected, got %s", name, luaL_typename(L, -1)));
+    eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': function expected, got %s", name, luaL_typename(L, -1)));
   return true;
 }
 
@@ -165,9 +166,17 @@ static bool nobody_catches(lua_State *L, eddy__runtime *rt) {
   return true;
 }
 
+typedef struct runner {
+  eddy__loop_object loop; /* loop == NULL: not made yet */
+  bool closed;
+} runner;
+
+enum { UV_OPTIONS = 1, UV_LOOP, UV_CONTEXT }; /* of a Runner */
+
 /* Runs the awaitable at `main`, with what stands above it as arguments, on the loop; leaves the task at `main` and
- * nothing above it. Returns 0, or a code with its error on top.   [-n, +(1|2), v] */
-static int run_main(lua_State *L, eddy__loop *loop, int main) {
+ * nothing above it. `owner` is the index of the Runner, or 0. Returns 0, or a code with its error on top.
+ *   [-n, +(1|2), v] */
+static int run_main(lua_State *L, eddy__loop *loop, int main, int owner) {
   eddy__runtime *rt = loop->rt;
   if (eddy__future_test(L, rt, main) != NULL) {
     lua_settop(L, main);
@@ -178,9 +187,16 @@ static int run_main(lua_State *L, eddy__loop *loop, int main) {
     eddy__task_create(L, loop, main);
     lua_pushliteral(L, "main");
     eddy__future_set_extra(L, main, EDDY_EX_NAME);
+    if (owner != 0 && lua_getiuservalue(L, owner, UV_CONTEXT) != LUA_TNIL)
+      eddy__future_set_extra(L, main, EDDY_EX_CONTEXT);
+    lua_settop(L, main);
   }
   luaL_checkstack(L, 24, NULL);
   int rc = eddy__runner_drive(L, loop, main, true);
+  if (owner != 0) { /* its runs share one context */
+    eddy__context_of(L, main);
+    lua_setiuservalue(L, owner, UV_CONTEXT);
+  }
   if (rc != 0 || !eddy__future_pending(lua_touserdata(L, main))) return rc;
   eddy__error_push(L, EDDY_E_RUNTIME, "the loop was stopped before the main task ended");
   return EDDY_STOPPED;
@@ -214,7 +230,7 @@ static int l_run(lua_State *L) {
   eddy__loop *loop = open_loop(L, rt, 1); /* nil: no options */
   lua_replace(L, 1);
   lua_toclose(L, 1); /* whatever is raised from here on */
-  int rc = run_main(L, loop, 2);
+  int rc = run_main(L, loop, 2, 0);
   if (eddy__runner_end(L, loop) == EDDY_INTERRUPT && rc == 0) {
     lua_pushnil(L);
     eddy__error_wrap(L, EDDY_E_INTERRUPTED);
@@ -237,13 +253,6 @@ int eddy__runner_end(lua_State *L, eddy__loop *loop) {
 }
 
 /* --- Runner ------------------------------------------------------------------------------------------ */
-
-typedef struct runner {
-  eddy__loop_object loop; /* loop == NULL: not made yet */
-  bool closed;
-} runner;
-
-enum { UV_OPTIONS = 1, UV_LOOP };
 
 /* [-0, +0, v] */
 static runner *check(lua_State *L, const char *name) {
@@ -274,7 +283,7 @@ static int l_new(lua_State *L) {
   if (option_function(L, 1, "loop_factory")) lua_pop(L, 1);
   if (option_function(L, 1, "exception_handler")) lua_pop(L, 1);
   lua_settop(L, 1);
-  eddy__object_new(L, &type_runner, sizeof(runner), UV_LOOP);
+  eddy__object_new(L, &type_runner, sizeof(runner), UV_CONTEXT);
   if (lua_istable(L, 1)) { /* a copy: what the caller does to its table later is its own affair */
     lua_newtable(L);
     for (lua_pushnil(L); lua_next(L, 1);) {
@@ -295,7 +304,7 @@ static int l_runner_run(lua_State *L) {
   eddy__awaitable_check(L, rt, 2);
   eddy__loop *loop = push_loop(L, r);
   lua_insert(L, 2); /* runner, loop, main, ... */
-  return conclude(L, rt, 3, run_main(L, loop, 3));
+  return conclude(L, rt, 3, run_main(L, loop, 3, 1));
 }
 
 /* runner:get_loop() -> Loop   [-0, +1, v] */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/args.h"
 #include "core/loop.h"
 #include "core/task.h"
 
@@ -78,6 +79,10 @@ int eddy__runtime_pcall(eddy__runtime *rt, lua_CFunction f, void *argument) {
 /* [-0, +0, m] */
 void eddy__runtime_functions(lua_State *L, eddy__runtime *rt, const luaL_Reg *functions) {
   (void)rt;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
-  luaL_setfuncs(L, functions, 1);
+  for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+    eddy__runtime_push(L);
+    lua_pushcclosure(L, f->func, 1);
+    eddy__arg_name(L, f->name);
+    lua_setfield(L, -2, f->name);
+  }
 }

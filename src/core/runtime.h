@@ -29,6 +29,7 @@ typedef struct eddy__runtime {
   lua_State *leaf;      /* the thread on which it may wait: its own, or that of a coroutine of nested.c */
   const void *meta_future, *meta_task; /* identities of two metatables, for the shortest of checks */
 
+  bool has_contexts;    /* a ContextVar was set once: from then on tasks inherit */
   bool refused;         /* a thread that waits was resumed by somebody else, and has suspended itself again */
 
   /* Coroutines. Slot i of the table `slots` (in the registry, under this record's address) holds a coroutine at

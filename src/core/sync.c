@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sync.c - Lock, Semaphore, Event, Condition, and the line in which tasks wait; see sync.h.
- * Uses:   task.h, cancel.h, coroutine.h.      Used by: eddy.c; the line by barrier.c and queue.c.
+ * sync.c - Lock, Semaphore, Event, Condition; see sync.h.
+ * Uses:   line.h, coroutine.h.      Used by: eddy.c.
  * Touch:  with care: what was taken must be given back before anything can raise.
  *
  * A Lock is a semaphore of one permit. A release hands its permit to the first in line at once, so that nobody who
@@ -14,81 +14,6 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/coroutine.h"
-
-/* --- the line --------------------------------------------------------------------------------------------------- */
-
-void eddy__line_rejoin(eddy__line *line, eddy__task *task) {
-  uintptr_t ticket = (uintptr_t)task->waiter.owner;
-  eddy__list *after = line->tasks.next;
-  while (after != &line->tasks && (uintptr_t)eddy__line_task(after)->waiter.owner < ticket)
-    after = after->next;
-  task->waits_for = line;
-  eddy__list_push(after, &task->waiter.link);
-  line->n++;
-}
-
-void eddy__line_cancel(eddy__task *task, eddy__cancelling *request) {
-  (void)request;
-  eddy__line *line = task->waits_for;
-  eddy__list_remove(&task->waiter.link);
-  line->n--;
-  eddy__cancel_wait(task);
-}
-
-static size_t length(const eddy__list *list) {
-  size_t n = 0;
-  for (const eddy__list *l = list->next; l != list; l = l->next) n++;
-  return n;
-}
-
-size_t eddy__line_length(eddy__line *line) {
-  line->n = length(&line->tasks);
-  return line->n;
-}
-
-void eddy__line_drop(eddy__line *line, eddy__list *told) {
-  while (eddy__line_tell(line, NULL) != NULL) continue;
-  while (told != NULL && !eddy__list_empty(told)) eddy__list_remove(told->next);
-}
-
-/* Whether the task behind the link will not come back to the function that has linked it. One that was told is ready
- * until it does.   [-0, +0, -] */
-static bool is_lost(eddy__list *link, bool told) {
-  eddy__task *task = eddy__line_task(link);
-  return task->phase == EDDY_T_ENDED || (told && task->phase != EDDY_T_READY);
-}
-
-/* Unlinks those that are lost; returns how many. */
-static size_t forget(eddy__list *list, bool told) {
-  size_t n = 0;
-  for (eddy__list *l = list->next, *next; l != list; l = next) {
-    next = l->next;
-    if (!is_lost(l, told)) continue;
-    eddy__list_remove(l);
-    n++;
-  }
-  return n;
-}
-
-/* Whether the first in the list cannot be left there when the task joins. */
-static bool is_odd(eddy__list *list, const eddy__task *task, bool told) {
-  if (eddy__list_empty(list)) return false;
-  return is_lost(list->next, told) ||
-         eddy__line_task(list->next)->future.loop != task->future.loop;
-}
-
-/* [-0, +0, v] */
-size_t eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
-                        const char *name) {
-  eddy__list nobody = {&nobody, &nobody};
-  if (told == NULL) told = &nobody;
-  if (!is_odd(&line->tasks, task, false) && !is_odd(told, task, true)) return 0;
-  line->n -= forget(&line->tasks, false);
-  size_t forgotten = forget(told, true);
-  if (is_odd(&line->tasks, task, false) || is_odd(told, task, true))
-    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': tasks of another loop are waiting here", name);
-  return forgotten;
-}
 
 /* Pushes what a text says about n waiters.   [-0, +1, m] */
 static void push_waiters(lua_State *L, size_t n) {
@@ -106,8 +31,9 @@ static const eddy__type type_condition = {"Condition"};
 typedef struct permits {
   const eddy__type *type; /* first, for eddy__sync_test: type_lock or type_semaphore */
   eddy__line line;
-  eddy__list told;   /* each of these has a permit that it does not know of yet */
-  lua_Integer value; /* free permits; more than 0 only if nobody is in line, or somebody in `told` hides it */
+  eddy__list told;   /* each of these was handed a permit that it does not know of yet */
+  size_t handed;     /* how many permits; more than `told` has tasks if a script has closed one of those */
+  lua_Integer value; /* free permits; with a line only while somebody is told, who will see to them */
   lua_Integer bound; /* the most there may be */
 } permits;
 
@@ -127,23 +53,38 @@ static permits *check(lua_State *L) {
 
 static bool is_lock(const permits *p) { return p->type == &type_lock; }
 
-/* Hands out free permits to the first in line. */
+/* Hands a free permit to the first in line. Returns whether there were both. */
+static bool hand_one(permits *p) {
+  if (p->value == 0 || eddy__line_tell(&p->line, &p->told) == NULL) return false;
+  p->value--;
+  p->handed++;
+  return true;
+}
+
 static void hand_out(permits *p) {
-  while (p->value > 0 && eddy__line_tell(&p->line, &p->told) != NULL) p->value--;
+  while (hand_one(p)) continue;
 }
 
 /* Whether a task holds the Lock, or all permits are out. */
 static bool is_locked(const permits *p) {
-  if (is_lock(p)) return p->value == 0 && eddy__list_empty(&p->told);
-  return p->value == 0 || !eddy__list_empty(&p->line.tasks) || !eddy__list_empty(&p->told);
+  if (is_lock(p)) return p->value == 0 && p->handed == 0;
+  return p->value == 0 || p->handed > 0 || !eddy__list_empty(&p->line.tasks);
 }
 
 /* Takes a free permit, unless somebody came before.   [-0, +0, -] */
 static bool take(permits *p) {
-  if (p->value == 0 || !eddy__list_empty(&p->line.tasks) || !eddy__list_empty(&p->told))
-    return false;
+  if (p->value == 0 || p->handed > 0 || !eddy__list_empty(&p->line.tasks)) return false;
   p->value--;
   return true;
+}
+
+/* Takes back the permits of those who will never know of them.   [-0, +0, -] */
+static void recover(permits *p) {
+  size_t told = eddy__line_count(&p->told);
+  if (p->handed == told) return;
+  p->value += (lua_Integer)(p->handed - told);
+  p->handed = told;
+  hand_out(p);
 }
 
 /* [-0, +0, v] */
@@ -153,7 +94,7 @@ static void release(lua_State *L, permits *p) {
   if (p->value >= p->bound)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'release': the Semaphore was released too many times");
   p->value++;
-  if (eddy__line_tell(&p->line, &p->told) != NULL) p->value--;
+  (void)hand_one(p);
 }
 
 static const eddy__wait wait_lock = {"Lock:acquire", eddy__line_cancel};
@@ -164,9 +105,8 @@ static const eddy__wait wait_semaphore = {"Semaphore:acquire", eddy__line_cancel
 static bool take_or_join(lua_State *L, permits *p, const char *name) {
   if (take(p)) return true;
   eddy__task *task = eddy__running(L, name);
-  size_t lost = eddy__line_check(L, &p->line, &p->told, task, name);
-  p->value += (lua_Integer)lost;
-  if (lost > 0) hand_out(p);
+  eddy__line_check(L, &p->line, &p->told, task, name);
+  recover(p);
   if (take(p)) return true;
   eddy__line_join(&p->line, task);
   return false;
@@ -182,8 +122,11 @@ static int suspend_for(lua_State *L, const permits *p, lua_KFunction k) {
 static void take_over(lua_State *L, eddy__task *task) {
   permits *p = lua_touserdata(L, 1);
   eddy__list_remove(&task->waiter.link); /* from told */
-  if (eddy__wake_cancelled(task) && eddy__line_was_told(task)) p->value++;
-  hand_out(p); /* who came while `told` hid a free permit */
+  if (eddy__line_was_told(task)) {
+    p->handed--;
+    if (eddy__wake_cancelled(task)) p->value++;
+  }
+  hand_out(p); /* who came while there was a free permit, but we were told first */
   eddy__wake_check(L, task);
 }
 
@@ -286,7 +229,7 @@ static int l_with(lua_State *L) {
 static int l_permits_tostring(lua_State *L) {
   permits *p = check(L);
   const char *name = "Lock", *state = is_locked(p) ? "locked" : "unlocked";
-  push_waiters(L, eddy__line_length(&p->line) + length(&p->told));
+  push_waiters(L, eddy__line_length(&p->line) + eddy__line_count(&p->told));
   const char *waiters = lua_tostring(L, -1);
   if (!is_lock(p)) name = p->bound < LUA_MAXINTEGER ? "BoundedSemaphore" : "Semaphore";
   if (is_lock(p) || is_locked(p))
@@ -325,8 +268,8 @@ static int l_lock(lua_State *L) {
 static lua_Integer check_value(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return 1;
   if (lua_type(L, 1) != LUA_TNUMBER) eddy__arg_expected(L, 1, "integer");
-  lua_Integer value = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, value >= 0, 1, "a semaphore cannot have less than 0 permits");
+  lua_Integer value = eddy__check_integer(L, 1);
+  eddy__arg_check(L, value >= 0, 1, "a semaphore cannot have less than 0 permits");
   return value;
 }
 
@@ -369,7 +312,7 @@ static int l_event_wait(lua_State *L) {
     return 1;
   }
   eddy__task *task = eddy__running(L, "wait");
-  (void)eddy__line_check(L, &e->line, NULL, task, "wait");
+  eddy__line_check(L, &e->line, NULL, task, "wait");
   eddy__line_join(&e->line, task);
   return eddy__suspend(L, task, &wait_event, k_event);
 }
@@ -455,8 +398,8 @@ static condition *check_held(lua_State *L, const char *name) {
 /* Releases the lock and waits for a notification; the frame is as above.   [-0, +n, y] */
 static int wait_notified(lua_State *L, condition *c, const char *name) {
   eddy__task *task = eddy__running(L, name);
-  (void)eddy__line_check(L, &c->line, NULL, task, name);
-  (void)eddy__line_check(L, &c->lock->line, &c->lock->told, task, name);
+  eddy__line_check(L, &c->line, NULL, task, name);
+  eddy__line_check(L, &c->lock->line, &c->lock->told, task, name);
   release(L, c->lock);
   eddy__line_join(&c->line, task);
   return eddy__suspend(L, task, &wait_condition, k_wait);
@@ -494,6 +437,7 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   condition *c = lua_touserdata(L, CONDITION);
   lua_pushboolean(L, eddy__line_was_told(task));
   lua_replace(L, NOTIFIED);
+  recover(c->lock);
   if (take(c->lock)) return end_wait(L, c, task);
   if (eddy__wake_cancelled(task)) task->must_cancel = true; /* cancel_relock is told at once, and keeps it */
   eddy__line_join(&c->lock->line, task);
@@ -503,8 +447,10 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
 static int k_relock(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
+  condition *c = lua_touserdata(L, CONDITION);
   eddy__list_remove(&task->waiter.link); /* from told: the lock was handed to us */
-  return end_wait(L, lua_touserdata(L, CONDITION), task);
+  c->lock->handed--;
+  return end_wait(L, c, task);
 }
 
 /* condition:wait() -> true   [-0, +1, y] */
@@ -529,7 +475,7 @@ static int l_wait_for(lua_State *L) {
 static int l_notify(lua_State *L) {
   condition *c = eddy__object_check(L, 1, &type_condition);
   if (!lua_isnoneornil(L, 2) && lua_type(L, 2) != LUA_TNUMBER) eddy__arg_expected(L, 2, "integer");
-  lua_Integer n = luaL_optinteger(L, 2, 1);
+  lua_Integer n = eddy__opt_integer(L, 2, 1);
   check_held(L, "notify");
   while (n-- > 0 && eddy__line_tell(&c->line, NULL) != NULL) continue;
   return 0;

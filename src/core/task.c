@@ -17,6 +17,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/cancel.h"
+#include "core/context.h"
 #include "core/coroutine.h"
 #include "core/group.h"
 #include "core/report.h"
@@ -119,6 +120,7 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   eddy__list_init(&task->waiter.link);
   eddy__list_init(&task->member);
   task->ready.run = step;
+  if (rt->has_contexts) eddy__context_inherit(L, rt, at);
   eddy__runtime_push_slots(L, rt);
   lua_State *co = free_coroutine(L, rt);
   if (!lua_checkstack(co, nargs + 8))
@@ -538,7 +540,7 @@ int eddy__task_msgh(lua_State *L) {
 eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
   eddy__runtime *rt = loop->rt;
   if (eddy__future_test(L, rt, idx) != NULL)
-    luaL_argerror(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
+    eddy__arg_error(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
   if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {
     eddy__coroutine_check(L, idx);
     lua_settop(L, idx);
@@ -566,7 +568,7 @@ eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
 /* eddy.create_task(f_or_coro, ...) -> Task   [-0, +1, v] */
 static int l_create_task(lua_State *L) {
   eddy__loop *loop = eddy__loop_running(L, "create_task");
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   eddy__task_create(L, loop, 1);
   return 1;
 }

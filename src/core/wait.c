@@ -98,7 +98,7 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
 static int l_wait(lua_State *L) {
   static const char *const options[] = {"timeout", "return_when", NULL};
   if (!lua_istable(L, 1)) return eddy__arg_expected(L, 1, "table of awaitables");
-  luaL_argcheck(L, luaL_len(L, 1) > 0, 1, "there is nothing to wait for: the list is empty");
+  eddy__arg_check(L, luaL_len(L, 1) > 0, 1, "there is nothing to wait for: the list is empty");
   eddy__check_options(L, 2, options);
   lua_Number timeout = eddy__option_seconds(L, 2, "timeout", HUGE_VAL);
   int condition = eddy__option_choice(L, 2, "return_when", conditions, ALL);

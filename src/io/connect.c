@@ -191,16 +191,16 @@ static void check_local(lua_State *L, attempt *a) {
   if (!lua_istable(L, 3)) return;
   int type = lua_getfield(L, 3, "local_addr");
   if (type != LUA_TNIL) {
-    if (type != LUA_TTABLE) luaL_argerror(L, 3, "option 'local_addr': table {host, port} expected");
+    if (type != LUA_TTABLE) eddy__arg_error(L, 3, "option 'local_addr': table {host, port} expected");
     int is_integer = 1, host = lua_rawgeti(L, -1, 1);
     lua_Integer port = lua_rawgeti(L, -2, 2) == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &is_integer);
     if (!is_integer || port < 0 || port > 65535)
-      luaL_argerror(L, 3, "option 'local_addr': a port is between 0 and 65535");
+      eddy__arg_error(L, 3, "option 'local_addr': a port is between 0 and 65535");
     a->has_local = true;
     a->local.in.sin_port = htons((unsigned short)port);
     if (host != LUA_TNIL &&
         (host != LUA_TSTRING || eddy__address_parse(&a->local, lua_tostring(L, -2), (int)port) < 0))
-      luaL_argerror(L, 3, "option 'local_addr': a numeric address is expected");
+      eddy__arg_error(L, 3, "option 'local_addr': a numeric address is expected");
     lua_pop(L, 2);
   }
   lua_pop(L, 1);
@@ -228,7 +228,7 @@ static int l_open_connection(lua_State *L) {
   eddy__address address;
   if (eddy__address_parse(&address, host, port) == 0) {
     if (a->family != AF_UNSPEC && a->family != address.any.sa_family)
-      luaL_argerror(L, 1, "the address is not of the family that was asked for");
+      eddy__arg_error(L, 1, "the address is not of the family that was asked for");
     *push_addresses(L, a, 1) = address;
     return try_next(L, task);
   }

@@ -35,15 +35,15 @@ const char *eddy__check_host(lua_State *L, int arg) {
   if (lua_type(L, arg) != LUA_TSTRING) eddy__arg_expected(L, arg, "string");
   size_t size;
   const char *host = lua_tolstring(L, arg, &size);
-  luaL_argcheck(L, size > 0, arg, "an empty host");
-  luaL_argcheck(L, strlen(host) == size, arg, "a host cannot contain a zero byte");
+  eddy__arg_check(L, size > 0, arg, "an empty host");
+  eddy__arg_check(L, strlen(host) == size, arg, "a host cannot contain a zero byte");
   return host;
 }
 
 /* [-0, +0, v] */
 int eddy__check_port(lua_State *L, int arg) {
-  lua_Integer port = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, port >= 0 && port <= 65535, arg, "a port is between 0 and 65535");
+  lua_Integer port = eddy__check_integer(L, arg);
+  eddy__arg_check(L, port >= 0 && port <= 65535, arg, "a port is between 0 and 65535");
   return (int)port;
 }
 
@@ -109,7 +109,7 @@ static int pop_flag(lua_State *L, int arg) {
     lua_pop(L, 1);
     return flags[i].flag;
   }
-  return luaL_argerror(L, arg, lua_pushfstring(L, "option 'flags': unknown value '%s'", name));
+  return eddy__arg_error(L, arg, lua_pushfstring(L, "option 'flags': unknown value '%s'", name));
 }
 
 /* The option `flags`: a name or a list of names.   [-0, +0, v] */
@@ -119,7 +119,7 @@ static int option_flags(lua_State *L, int arg) {
   int type = lua_getfield(L, arg, "flags");
   if (type == LUA_TSTRING) return pop_flag(L, arg);
   if (type != LUA_TNIL && type != LUA_TTABLE)
-    luaL_argerror(L, arg, "option 'flags': string or list of strings expected");
+    eddy__arg_error(L, arg, "option 'flags': string or list of strings expected");
   lua_Integer n = type == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, -1, i);
@@ -180,7 +180,7 @@ static int l_getaddrinfo(lua_State *L) {
     snprintf(port, sizeof port, "%d", eddy__check_port(L, 2));
     service = port;
   }
-  luaL_argcheck(L, host != NULL || service != NULL, 1, "neither a host nor a port");
+  eddy__arg_check(L, host != NULL || service != NULL, 1, "neither a host nor a port");
   eddy__check_options(L, 3, options);
   memset(&hints, 0, sizeof hints);
   hints.ai_family = eddy__option_family(L, 3, "family");

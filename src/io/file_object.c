@@ -26,7 +26,7 @@ static const eddy__type type_file = {"File"};
 /* [-0, +0, v] */
 static eddy__file *check(lua_State *L) {
   eddy__file **box = eddy__object_check(L, 1, &type_file);
-  luaL_argcheck(L, *box != NULL, 1, "the file was collected");
+  eddy__arg_check(L, *box != NULL, 1, "the file was collected");
   return *box;
 }
 
@@ -134,8 +134,8 @@ static int k_read_want(lua_State *L, int status, lua_KContext ctx) {
 /* file:read_exactly(n), file:read_until(separators) -> string   [-0, +1, y] */
 static int l_read_exactly(lua_State *L) {
   check(L);
-  lua_Integer n = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, n >= 0, 2, "a count cannot be negative");
+  lua_Integer n = eddy__check_integer(L, 2);
+  eddy__arg_check(L, n >= 0, 2, "a count cannot be negative");
   lua_settop(L, 1);
   eddy__want *want = lua_newuserdatauv(L, sizeof *want, 0);
   memset(want, 0, sizeof *want);
@@ -191,7 +191,7 @@ static void push_iterator(lua_State *L, bool closes) {
 /* file:lines(format...) -> iterator   [-0, +1, v] */
 static int l_lines(lua_State *L) {
   eddy__file *f = check(L);
-  luaL_argcheck(L, lua_gettop(L) <= 201, 202, "too many formats");
+  eddy__arg_check(L, lua_gettop(L) <= 201, 202, "too many formats");
   check_formats(L, 2);
   if (f->is_closed) return raise_closed(L, f, "lines");
   push_iterator(L, false);
@@ -236,7 +236,7 @@ static int k_write(lua_State *L, int status, lua_KContext ctx) {
 static void add_piece(lua_State *L, luaL_Buffer *b, int arg) {
   int type = lua_type(L, -1);
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_argerror(L, arg, "a table of strings expected");
+    eddy__arg_error(L, arg, "a table of strings expected");
   luaL_addvalue(b);
 }
 
@@ -310,7 +310,7 @@ static int k_truncate(lua_State *L, int status, lua_KContext ctx) {
 /* file:truncate(size) -> file   [-0, +1, y]: without a size, where the next byte would be read or written */
 static int l_truncate(lua_State *L) {
   check(L);
-  if (!lua_isnoneornil(L, 2)) luaL_argcheck(L, luaL_checkinteger(L, 2) >= 0, 2, "a negative size");
+  if (!lua_isnoneornil(L, 2)) eddy__arg_check(L, eddy__check_integer(L, 2) >= 0, 2, "a negative size");
   return begin(L, "truncate", k_truncate);
 }
 
@@ -339,7 +339,7 @@ static int l_seek(lua_State *L) {
   static const int values[] = {SEEK_SET, SEEK_CUR, SEEK_END};
   check(L);
   int whence = values[luaL_checkoption(L, 2, "cur", names)];
-  lua_Integer offset = luaL_optinteger(L, 3, 0);
+  lua_Integer offset = eddy__opt_integer(L, 3, 0);
   lua_settop(L, 1);
   lua_pushinteger(L, whence);
   lua_pushinteger(L, offset);
@@ -475,7 +475,7 @@ static int check_mode(lua_State *L, int arg) {
   bool both = good && p[1] == '+';
   if (good) p += both ? 2 : 1;
   p += strspn(p, "b");
-  luaL_argcheck(L, good && *p == '\0', arg, "invalid mode");
+  eddy__arg_check(L, good && *p == '\0', arg, "invalid mode");
   if (both) return flags | O_RDWR;
   return flags | (*mode == 'r' ? O_RDONLY : O_WRONLY);
 }
@@ -502,7 +502,7 @@ static int k_lines(lua_State *L, int status, lua_KContext ctx) {
 /* eddy.lines(path, format...) -> iterator, nil, nil, the file   [-0, +4, y] */
 static int l_lines_of(lua_State *L) {
   eddy__check_path(L, 1);
-  luaL_argcheck(L, lua_gettop(L) <= 201, 202, "too many formats");
+  eddy__arg_check(L, lua_gettop(L) <= 201, 202, "too many formats");
   check_formats(L, 2);
   return start_open(L, O_RDONLY, "lines", k_lines);
 }

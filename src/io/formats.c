@@ -18,8 +18,8 @@ enum { NUMERAL_SIZE = 200 };  /* as in Lua's own */
 void eddy__want_format(lua_State *L, int arg, eddy__want *want) {
   memset(want, 0, sizeof *want);
   if (lua_type(L, arg) == LUA_TNUMBER) {
-    lua_Integer count = luaL_checkinteger(L, arg);
-    luaL_argcheck(L, count >= 0, arg, "a count cannot be negative");
+    lua_Integer count = eddy__check_integer(L, arg);
+    eddy__arg_check(L, count >= 0, arg, "a count cannot be negative");
     want->kind = EDDY_WANT_COUNT;
     want->count = (size_t)count;
     return;
@@ -32,7 +32,7 @@ void eddy__want_format(lua_State *L, int arg, eddy__want *want) {
   case 'L': want->kind = EDDY_WANT_LINE_END; break;
   case 'a': want->kind = EDDY_WANT_ALL; break;
   case 'n': want->kind = EDDY_WANT_NUMERAL; break;
-  default: luaL_argerror(L, arg, "invalid format");
+  default: eddy__arg_error(L, arg, "invalid format");
   }
 }
 
@@ -42,9 +42,9 @@ static const char *push_separator(lua_State *L, int arg, lua_Integer i, size_t *
     lua_rawgeti(L, arg, i);
   else
     lua_pushvalue(L, arg);
-  if (lua_type(L, -1) != LUA_TSTRING) luaL_argerror(L, arg, "a separator must be a string");
+  if (lua_type(L, -1) != LUA_TSTRING) eddy__arg_error(L, arg, "a separator must be a string");
   const char *text = lua_tolstring(L, -1, size);
-  luaL_argcheck(L, *size > 0, arg, "a separator cannot be empty");
+  eddy__arg_check(L, *size > 0, arg, "a separator cannot be empty");
   return text;
 }
 
@@ -53,8 +53,8 @@ eddy__want *eddy__want_until(lua_State *L, int arg) {
   bool list = lua_type(L, arg) == LUA_TTABLE;
   if (!list && lua_type(L, arg) != LUA_TSTRING) eddy__arg_expected(L, arg, "string or table");
   lua_Integer n = list ? (lua_Integer)lua_rawlen(L, arg) : 1;
-  luaL_argcheck(L, n > 0, arg, "no separator");
-  luaL_argcheck(L, n <= 1000, arg, "too many separators");
+  eddy__arg_check(L, n > 0, arg, "no separator");
+  eddy__arg_check(L, n <= 1000, arg, "too many separators");
   size_t total = 0, longest = 0, size;
   for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
     push_separator(L, arg, i, &size);

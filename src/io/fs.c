@@ -37,7 +37,7 @@ const char *eddy__check_path(lua_State *L, int arg) {
   if (lua_type(L, arg) != LUA_TSTRING) eddy__arg_expected(L, arg, "string");
   size_t size;
   const char *path = lua_tolstring(L, arg, &size);
-  luaL_argcheck(L, strlen(path) == size, arg, "a path cannot contain a zero byte");
+  eddy__arg_check(L, strlen(path) == size, arg, "a path cannot contain a zero byte");
   return path;
 }
 
@@ -220,7 +220,7 @@ static int l_write_file(lua_State *L) {
     o.atomic = eddy__option_boolean(L, 3, "atomic", false);
     o.append = eddy__option_boolean(L, 3, "append", false);
     o.mode = (int)eddy__option_integer(L, 3, "mode", 0, 07777, -1);
-    luaL_argcheck(L, !o.atomic || !o.append, 3, "'atomic' and 'append' exclude each other");
+    eddy__arg_check(L, !o.atomic || !o.append, 3, "'atomic' and 'append' exclude each other");
     o.has_mode = o.mode >= 0;
   }
   if (!o.has_mode) o.mode = 0666;

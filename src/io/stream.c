@@ -85,7 +85,7 @@ static eddy__stream **test(lua_State *L, int idx) {
 eddy__stream *eddy__stream_check(lua_State *L, int arg) {
   eddy__stream **box = test(L, arg);
   if (box == NULL) eddy__arg_expected(L, arg, "stream");
-  luaL_argcheck(L, *box != NULL, arg, "the stream was collected");
+  eddy__arg_check(L, *box != NULL, arg, "the stream was collected");
   return *box;
 }
 

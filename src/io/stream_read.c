@@ -158,8 +158,8 @@ int eddy__stream_l_read(lua_State *L) { return read_formats(L, "read"); }
 /* stream:read_exactly(n) -> string   [-0, +1, y] */
 int eddy__stream_l_read_exactly(lua_State *L) {
   eddy__stream *s = eddy__stream_check(L, 1);
-  lua_Integer n = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, n >= 0, 2, "a count cannot be negative");
+  lua_Integer n = eddy__check_integer(L, 2);
+  eddy__arg_check(L, n >= 0, 2, "a count cannot be negative");
   eddy__task *task = check_reader(L, s, "read_exactly");
   lua_settop(L, 1);
   memset(&s->want, 0, sizeof s->want);
@@ -202,7 +202,7 @@ int eddy__stream_l_lines(lua_State *L) {
   eddy__stream_check(L, 1);
   int n = lua_gettop(L) - 1;
   eddy__want want;
-  luaL_argcheck(L, n <= 200, 202, "too many formats");
+  eddy__arg_check(L, n <= 200, 202, "too many formats");
   for (int i = 2; i <= n + 1; i++) eddy__want_format(L, i, &want);
   lua_pushinteger(L, n);
   lua_insert(L, 2);

@@ -35,7 +35,7 @@ static void count_piece(lua_State *L, int arg, pieces *p) {
   size_t size;
   int type = lua_type(L, -1);
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_argerror(L, arg, "a table of strings expected");
+    eddy__arg_error(L, arg, "a table of strings expected");
   lua_tolstring(L, -1, &size); /* a number becomes a string in its place, a copy */
   if (size >= COPIED_SIZE) {
     p->n++;
@@ -282,8 +282,8 @@ int eddy__stream_l_shutdown(lua_State *L) {
 /* A mark in bytes, or `otherwise`.   [-0, +0, v] */
 static size_t check_mark(lua_State *L, int arg, size_t otherwise) {
   if (lua_isnoneornil(L, arg)) return otherwise;
-  lua_Integer n = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, n >= 0, arg, "a limit cannot be negative");
+  lua_Integer n = eddy__check_integer(L, arg);
+  eddy__arg_check(L, n >= 0, arg, "a limit cannot be negative");
   return (size_t)n;
 }
 
@@ -294,7 +294,7 @@ int eddy__stream_l_set_write_buffer_limits(lua_State *L) {
   bool has_low = !lua_isnoneornil(L, 3);
   size_t high = check_mark(L, 2, has_low ? 4 * low : EDDY_HIGH_WATER);
   if (!has_low) low = high / 4;
-  luaL_argcheck(L, low <= high, 3, "low cannot be above high");
+  eddy__arg_check(L, low <= high, 3, "low cannot be above high");
   s->high = high;
   s->low = low;
   if (s->handle.is_open && queued(s) <= low) eddy__park_wake_all(&s->writers);

@@ -34,8 +34,8 @@ static unsigned check_keepalive(lua_State *L, int idx, int arg) {
   int is_number;
   lua_Number s = lua_tonumberx(L, idx, &is_number);
   if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
-    luaL_argerror(L, arg, "keepalive: boolean or number of seconds expected");
-  luaL_argcheck(L, s >= 1 && s <= 32767, arg, "keepalive: between 1 and 32767 seconds");
+    eddy__arg_error(L, arg, "keepalive: boolean or number of seconds expected");
+  eddy__arg_check(L, s >= 1 && s <= 32767, arg, "keepalive: between 1 and 32767 seconds");
   return (unsigned)s;
 }
 
@@ -79,7 +79,7 @@ void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o) {
 /* [-0, +0, v] */
 static eddy__tcp *check(lua_State *L) {
   eddy__tcp **box = eddy__object_check(L, 1, &type_tcp);
-  luaL_argcheck(L, *box != NULL, 1, "the stream was collected");
+  eddy__arg_check(L, *box != NULL, 1, "the stream was collected");
   return *box;
 }
 
@@ -103,7 +103,7 @@ static int l_set_nodelay(lua_State *L) {
 /* tcp:set_keepalive(on or seconds)   [-0, +0, v] */
 static int l_set_keepalive(lua_State *L) {
   check(L);
-  luaL_checkany(L, 2);
+  eddy__arg_any(L, 2);
   unsigned delay = check_keepalive(L, 2, 2);
   eddy__tcp *t = check_open(L, "set_keepalive");
   int rc = uv_tcp_keepalive(&t->stream.uv.tcp, delay > 0, delay);

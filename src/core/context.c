@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * context.c - ContextVar, and the context that each task runs in; see context.h.
+ * Touch:  freely. Setting a variable copies the snapshot: setting is rare, making tasks is not.
+ */
+#include "core/context.h"
+
+#include <lauxlib.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "core/cancel.h"
+#include "core/coroutine.h"
+
+static const eddy__type type_var = {"ContextVar"}, type_token = {"Token"}, type_context = {"Context"};
+
+static const char ambient_key; /* registry: the snapshot of code that runs in no task; false: none */
+static const char nil_value;   /* in a snapshot: the variable is nil */
+
+/* --- snapshots -------------------------------------------------------------------------------------------- */
+
+/* [-0, +1, -] */
+void eddy__context_of(lua_State *L, int idx) { eddy__future_extra(L, idx, EDDY_EX_CONTEXT); }
+
+/* [-0, +1, -] */
+void eddy__context_push(lua_State *L, eddy__runtime *rt) {
+  if (rt->current != NULL) {
+    eddy__task_push(L, rt->current);
+    eddy__context_of(L, -1);
+    lua_remove(L, -2);
+  } else if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key) == LUA_TBOOLEAN) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+}
+
+/* [-1, +1, -] */
+void eddy__context_swap(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key);
+  lua_insert(L, -2);
+  if (lua_isnil(L, -1)) { /* false, not nil: the place in the registry stays, and needs no memory again */
+    lua_pop(L, 1);
+    lua_pushboolean(L, 0);
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &ambient_key);
+  if (lua_istable(L, -1)) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+/* [-1, +0, m] */
+void eddy__context_enter(lua_State *L, eddy__runtime *rt) {
+  if (rt->current == NULL) {
+    eddy__context_swap(L);
+    lua_pop(L, 1);
+    return;
+  }
+  eddy__task_push(L, rt->current);
+  lua_insert(L, -2);
+  eddy__future_set_extra(L, -2, EDDY_EX_CONTEXT);
+  lua_pop(L, 1);
+}
+
+/* [-0, +0, m] */
+void eddy__context_inherit(lua_State *L, eddy__runtime *rt, int idx) {
+  eddy__context_push(L, rt);
+  if (lua_isnil(L, -1))
+    lua_pop(L, 1);
+  else
+    eddy__future_set_extra(L, idx, EDDY_EX_CONTEXT);
+}
+
+/* Pushes a copy of the snapshot at idx, or an empty one for nil.   [-0, +1, m] */
+static void push_copy(lua_State *L, int idx) {
+  lua_newtable(L);
+  if (lua_isnil(L, idx)) return;
+  for (lua_pushnil(L); lua_next(L, idx);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+}
+
+/* --- ContextVar ----------------------------------------------------------------------------------------------- */
+
+enum { UV_NAME = 1, UV_DEFAULT };                 /* of a variable */
+enum { UV_VAR = 1, UV_BEFORE, UV_WHERE };         /* of a token: UV_BEFORE: the value, nil when it was not set */
+
+typedef struct token {
+  bool used;
+} token;
+
+/* eddy.ContextVar(name [, default]) -> ContextVar   [-0, +1, v] */
+static int l_var(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return eddy__arg_expected(L, 1, "string");
+  lua_settop(L, 2);
+  eddy__object_new(L, &type_var, 1, UV_DEFAULT);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 3, UV_NAME);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 3, UV_DEFAULT);
+  return 1;
+}
+
+/* Pushes what the running code's snapshot holds for the variable at 1, or nil.   [-0, +1, -] */
+static void push_raw(lua_State *L) {
+  eddy__context_push(L, eddy__runtime_of(L));
+  if (lua_isnil(L, -1)) return;
+  lua_pushvalue(L, 1);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+static bool is_nil_value(lua_State *L, int idx) {
+  return lua_islightuserdata(L, idx) && lua_touserdata(L, idx) == &nil_value;
+}
+
+/* var:get([default]) -> value   [-0, +1, v] */
+static int l_get(lua_State *L) {
+  eddy__object_check(L, 1, &type_var);
+  lua_settop(L, 2);
+  push_raw(L);
+  if (is_nil_value(L, -1)) return 0;
+  if (!lua_isnil(L, -1)) return 1;
+  lua_pushvalue(L, 2);
+  if (lua_isnil(L, 2)) lua_getiuservalue(L, 1, UV_DEFAULT);
+  return 1;
+}
+
+/* Puts the raw value at the top (nil: take it out) into a new snapshot of the running code's.   [-1, +0, m] */
+static void put(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_of(L);
+  int value = lua_gettop(L);
+  eddy__context_push(L, rt);
+  push_copy(L, value + 1);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, value);
+  lua_rawset(L, -3);
+  rt->has_contexts = true;
+  eddy__context_enter(L, rt);
+  lua_settop(L, value - 1);
+}
+
+/* Pushes what tells one task, or callback, from another: a token is reset where it was made.   [-0, +1, -] */
+static void push_where(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_of(L);
+  if (rt->current != NULL)
+    eddy__task_push(L, rt->current);
+  else
+    lua_pushboolean(L, 0);
+}
+
+/* var:set(value) -> Token   [-0, +1, v] */
+static int l_set(lua_State *L) {
+  eddy__object_check(L, 1, &type_var);
+  eddy__arg_any(L, 2);
+  lua_settop(L, 2);
+  eddy__object_new(L, &type_token, sizeof(token), UV_WHERE);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 3, UV_VAR);
+  push_raw(L);
+  lua_setiuservalue(L, 3, UV_BEFORE);
+  push_where(L);
+  lua_setiuservalue(L, 3, UV_WHERE);
+  if (lua_isnil(L, 2))
+    lua_pushlightuserdata(L, (void *)&nil_value);
+  else
+    lua_pushvalue(L, 2);
+  put(L);
+  return 1;
+}
+
+/* var:reset(token): as it was before the set that gave the token   [-0, +0, v] */
+static int l_reset(lua_State *L) {
+  eddy__object_check(L, 1, &type_var);
+  token *t = eddy__object_check(L, 2, &type_token);
+  lua_settop(L, 2);
+  if (t->used) eddy__error_throw(L, EDDY_E_RUNTIME, "'reset': the token was used before");
+  lua_getiuservalue(L, 2, UV_VAR);
+  if (!lua_rawequal(L, 1, -1)) eddy__arg_error(L, 2, "a token of this ContextVar is expected");
+  push_where(L);
+  lua_getiuservalue(L, 2, UV_WHERE);
+  if (!lua_rawequal(L, -1, -2))
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'reset': the token was made in another context");
+  lua_getiuservalue(L, 2, UV_BEFORE);
+  put(L);
+  t->used = true;
+  return 0;
+}
+
+/* var.name   [-0, +1, v] */
+static int l_var_tostring(lua_State *L) {
+  eddy__object_check(L, 1, &type_var);
+  lua_getiuservalue(L, 1, UV_NAME);
+  lua_pushfstring(L, "<ContextVar '%s'>", lua_tostring(L, -1));
+  return 1;
+}
+
+/* --- Context ---------------------------------------------------------------------------------------------------- */
+
+typedef struct context {
+  bool entered;
+} context;
+
+/* Pops a snapshot and pushes the Context of it.   [-1, +1, m] */
+static void push_context(lua_State *L) {
+  eddy__object_new(L, &type_context, sizeof(context), 1);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, 1);
+}
+
+/* eddy.copy_context() -> Context   [-0, +1, m] */
+static int l_copy_context(lua_State *L) {
+  eddy__context_push(L, eddy__runtime_of(L));
+  push_context(L);
+  return 1;
+}
+
+/* The function of run has returned: 1: the Context, 2: the snapshot of before, then results or the error. */
+static int k_run(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  context *c = lua_touserdata(L, 1);
+  eddy__runtime *rt = eddy__runtime_of(L);
+  luaL_checkstack(L, 6, NULL);
+  eddy__context_push(L, rt);
+  lua_setiuservalue(L, 1, 1); /* what was set inside stays in the Context */
+  lua_pushvalue(L, 2);
+  eddy__context_enter(L, rt);
+  c->entered = false;
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L) - 3;
+}
+
+/* context:run(f, ...) -> results   [-0, +n, y] */
+static int l_run(lua_State *L) {
+  context *c = eddy__object_check(L, 1, &type_context);
+  eddy__runtime *rt = eddy__runtime_of(L);
+  eddy__check_function(L, 2);
+  if (c->entered) eddy__error_throw(L, EDDY_E_RUNTIME, "'run': the Context is entered already");
+  luaL_checkstack(L, 8, NULL);
+  eddy__coroutine_unwrap(L, 2);
+  int n = lua_gettop(L) - 2;
+  eddy__context_push(L, rt);
+  lua_insert(L, 2);
+  lua_pushcfunction(L, eddy__task_msgh);
+  lua_insert(L, 3); /* Context, before, handler, f, arguments */
+  lua_getiuservalue(L, 1, 1);
+  rt->has_contexts = rt->has_contexts || !lua_isnil(L, -1);
+  eddy__context_enter(L, rt);
+  c->entered = true;
+  return k_run(L, lua_pcallk(L, n, LUA_MULTRET, 3, 0, k_run), 0);
+}
+
+/* context:get(var) -> its value there, nil when it was not set   [-0, +1, v] */
+static int l_context_get(lua_State *L) {
+  eddy__object_check(L, 1, &type_context);
+  eddy__object_check(L, 2, &type_var);
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, 1);
+  if (lua_isnil(L, -1)) return 1;
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  if (is_nil_value(L, -1)) return 0;
+  return 1;
+}
+
+/* context:copy() -> Context   [-0, +1, v] */
+static int l_context_copy(lua_State *L) {
+  eddy__object_check(L, 1, &type_context);
+  lua_getiuservalue(L, 1, 1);
+  push_context(L);
+  return 1;
+}
+
+/* task:get_context() -> Context   [-0, +1, v] */
+static int l_get_context(lua_State *L) {
+  if (eddy__object_test(L, 1, &eddy__type_task) == NULL) return eddy__arg_expected(L, 1, "Task");
+  eddy__context_of(L, 1);
+  push_context(L);
+  return 1;
+}
+
+/* [-0, +0, m] */
+void eddy__context_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg var_methods[] = {{"get", l_get}, {"set", l_set}, {"reset", l_reset}, {NULL, NULL}};
+  static const luaL_Reg var_meta[] = {{"__tostring", l_var_tostring}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"run", l_run}, {"get", l_context_get}, {"copy", l_context_copy}, {NULL, NULL}};
+  static const luaL_Reg task_methods[] = {{"get_context", l_get_context}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"ContextVar", l_var}, {"copy_context", l_copy_context}, {NULL, NULL}};
+  int up = lua_gettop(L) - 1;
+  eddy__object_type(L, &type_var, NULL, var_methods, var_meta, up);
+  eddy__object_type(L, &type_token, NULL, NULL, NULL, up);
+  eddy__object_type(L, &type_context, NULL, methods, NULL, up);
+  eddy__object_meta(L, &eddy__type_task);
+  lua_getfield(L, -1, "__index");
+  eddy__runtime_functions(L, rt, task_methods);
+  lua_pop(L, 5);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key) == LUA_TNIL) {
+    lua_pushboolean(L, 0);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &ambient_key);
+  }
+  lua_pop(L, 1);
+  eddy__runtime_functions(L, rt, functions);
+}
