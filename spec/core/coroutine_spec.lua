@@ -213,9 +213,9 @@ describe("a Coroutine #virtual", function()
     local coro = async(function() end)()
     for _, name in ipairs { "send", "close", "await" } do
       local method = coro[name]
-      assert.equal("bad argument #1 to 'method' (Coroutine expected, got table)",
+      assert.equal("bad argument #1 to '" .. name .. "' (Coroutine expected, got table)",
         bad_argument(function() method({}) end))
-      assert.equal("bad argument #1 to 'method' (Coroutine expected, got Task)",
+      assert.equal("bad argument #1 to '" .. name .. "' (Coroutine expected, got Task)",
         bad_argument(function() method(eddy.current_task()) end))
     end
     coro:close()

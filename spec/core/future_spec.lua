@@ -203,8 +203,8 @@ describe("a Future #virtual", function()
     for _, name in ipairs { "done", "cancelled", "result", "exception", "set_result", "set_exception", "cancel",
       "add_done_callback", "remove_done_callback", "get_loop", "await" } do
       local method = future[name]
-      expect(("bad argument #1 to 'method' (Future expected, got table)"), function() method({}) end)
-      expect(("bad argument #1 to 'method' (Future expected, got no value)"), function() method() end)
+      expect(("bad argument #1 to '" .. name .. "' (Future expected, got table)"), function() method({}) end)
+      expect(("bad argument #1 to '" .. name .. "' (Future expected, got no value)"), function() method() end)
     end
   end)
 

@@ -594,9 +594,9 @@ describe("a Task's methods #virtual", function()
     for _, name in ipairs { "get_name", "set_name", "cancelling", "uncancel", "get_coro", "get_stack", "print_stack",
       "traceback" } do
       local method = task[name]
-      assert.equal("bad argument #1 to 'method' (Task expected, got Future)",
+      assert.equal("bad argument #1 to '" .. name .. "' (Task expected, got Future)",
         bad_argument(function() method(eddy.get_running_loop():create_future()) end))
-      assert.equal("bad argument #1 to 'method' (Task expected, got no value)", bad_argument(function() method() end))
+      assert.equal("bad argument #1 to '" .. name .. "' (Task expected, got no value)", bad_argument(function() method() end))
     end
   end)
 end)

@@ -86,13 +86,15 @@ static int next_value(lua_State *L, generator *g, int n, bool again) {
   return lua_error(L);
 }
 
-/* The iterator: the next values, or nil at the end   [-0, +n, y] */
-static int l_next(lua_State *L) {
-  generator *g = eddy__object_check(L, 1, &type_generator);
-  lua_settop(L, 1);
+/* Steps the generator at 1; the values above it are what its yield returns.   [-0, +n, y] */
+static int go_on(lua_State *L, generator *g) {
+  int n = lua_gettop(L) - 1;
   if (g->state == CLOSED) return lua_pushnil(L), 1;
   if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "the generator is running already");
-  int n = 0;
+  if (g->state == CREATED && n > 0)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'asend': nothing can be sent to a generator that has not started");
+  if (!lua_checkstack(g->co, n + 4)) return luaL_error(L, "too many values to send");
+  lua_xmove(L, g->co, n);
   if (g->state == CREATED) {
     eddy__runtime *rt = eddy__runtime_of(L);
     n = lua_gettop(g->co) - 1;
@@ -103,6 +105,18 @@ static int l_next(lua_State *L) {
     }
   }
   return next_value(L, g, n, false);
+}
+
+/* The iterator: the next values, or nil at the end. What for passes is not for the body   [-0, +n, y] */
+static int l_next(lua_State *L) {
+  generator *g = eddy__object_check(L, 1, &type_generator);
+  lua_settop(L, 1);
+  return go_on(L, g);
+}
+
+/* g:asend(...): the same, and the values are what the body's yield returns   [-0, +n, y] */
+static int l_asend(lua_State *L) {
+  return go_on(L, eddy__object_check(L, 1, &type_generator));
 }
 
 static int close_it(lua_State *L, generator *g, bool again);
@@ -225,7 +239,7 @@ bool eddy__generators_close(lua_State *L, eddy__loop *loop) {
 
 /* [-0, +0, m] */
 void eddy__generator_room(lua_State *L, eddy__runtime *rt) {
-  static const luaL_Reg methods[] = {{"aclose", l_close}, {"next", l_next}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"aclose", l_close}, {"asend", l_asend}, {"next", l_next}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__call", l_next},
                                   {"__close", l_close},
                                   {"__gc", l_gc},

@@ -117,12 +117,14 @@ static int resume(lua_State *L, lua_State *co, int n, bool again, bool raises, l
     lua_xmove(co, L, nresults);
     return nresults + !raises;
   }
+  bool refused = lua_status(co) == LUA_YIELD;
   if (!raises) lua_pushboolean(L, 0);
-  if (lua_status(co) == LUA_YIELD)
+  if (refused)
     lua_pushliteral(L, "cannot resume a coroutine that waits: it belongs to another task");
   else
     lua_xmove(co, L, 1);
   if (!raises) return 2;
+  if (refused) return lua_error(L);
   lua_resetthread(co); /* its <close> variables, if it is one of Lua's own */
   lua_settop(co, 0);
   return lua_error(L);
@@ -200,6 +202,8 @@ static int close_on(lua_State *L, lua_State *co, bool again) {
   int rc = eddy__nested_resume(L, co, 0, again, &nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k_close);
   lua_sethook(co, NULL, 0, 0);
+  if (rc == LUA_ERRRUN && lua_status(co) == LUA_YIELD)
+    return luaL_error(L, "cannot close a coroutine that waits: it belongs to another task");
   if (rc == LUA_OK || rc == LUA_YIELD) return finish_close(L, co); /* it took the error, or never came to it */
   lua_xmove(co, L, 1);
   bool ours = lua_rawequal(L, -1, 2);

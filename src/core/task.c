@@ -408,7 +408,10 @@ static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
 eddy__task *eddy__running(lua_State *L, const char *name) {
   eddy__runtime *rt = eddy__runtime_of(L);
   eddy__task *task = rt->current;
-  return task != NULL && rt->leaf == L && lua_isyieldable(L) ? task : complain(L, rt, name);
+  if (task == NULL || rt->leaf != L || !lua_isyieldable(L)) return complain(L, rt, name);
+  eddy__list_remove(&task->waiter.link); /* still linked if a script has closed the coroutine that waited */
+  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  return task;
 }
 
 /* Every suspended function goes on here. A script can get hold of a task's thread (coroutine.running) and resume it:
