@@ -7,7 +7,8 @@ local bin, lua = os.getenv("BENCH_BIN"), os.getenv("BENCH_LUA")
 -- Each peer: what says its version (and fails where it is missing), and what asks it the question %s.
 local peers = {
   { name = "eddy", version = bin .. "/eddy --version", ask = bin .. "/eddy bench/%s.lua" },
-  { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s" },
+  { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s",
+    no_server = true },
   { name = "luv", version = lua .. [[ -e 'print("luv on libuv " .. require("luv").version_string())']],
     ask = lua .. " bench/peers/luv.lua %s" },
   { name = "cqueues", version = lua .. [[ -e 'print("cqueues " .. require("cqueues").VERSION)']],
@@ -88,7 +89,9 @@ local load_before = load()
 for round = 1, rounds do
   for _, name in ipairs(names) do
     io.stderr:write(("round %d of %d: %s\n"):format(round, rounds, name))
-    for _, peer in ipairs(present) do ask(peer, name) end
+    for _, peer in ipairs(present) do
+      if not (peer.no_server and name == "echo_throughput") then ask(peer, name) end
+    end
   end
 end
 
@@ -126,13 +129,15 @@ wants less than 100 %%; for echo_throughput it is server and load together).
 [README.md](README.md) tells how far the peers answer the same question.]], rounds)
 
 local function write_rows(name, what)
-  local unit, ours = units[what], results[what].eddy
+  local ours = results[what].eddy
+  local title = ("%s, %s%s"):format(what, units[what], units[what]:find("/s$") and "" or " ↓")
   for _, peer in ipairs(present) do
     local values = results[what][peer.name]
     if values then
-      write("| %s, %s%s | %s | %s | %.0f %% | %.0f %% | %s |", what, unit, unit:find("/s$") and "" or " ↓", peer.name,
-        readable(median(values)), spread(values), median(shares[name][peer.name]),
+      write("| %s | %s | %s | %.0f %% | %.0f %% | %s |", title, peer.name, readable(median(values)), spread(values),
+        median(shares[name][peer.name]),
         ours and peer.name ~= "eddy" and ("%.2f"):format(median(ours) / median(values)) or "")
+      title = ""                                 -- once for all its rows
     end
   end
 end

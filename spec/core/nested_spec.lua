@@ -602,6 +602,7 @@ describe("waiting in a coroutine of eddy.coroutine #virtual", function()
     eddy.sleep(0.5)
     assert.matches("waiting in sleep at [^\n]*nested_spec.lua:%d+", tostring(task))
     eddy.wait { task }
+    task:exception()
     assert.matches("nested_spec.lua:%d+: deep inside", task:traceback())
     local _, count = task:traceback():gsub("nested_spec.lua:%d+: in ", "")
     assert.is_true(count >= 1, task:traceback())

@@ -135,6 +135,15 @@ describe("examples/asyncio #plain", function()
     near(1.5, outcome.duration)
   end)
 
+  it("13: gives the values as they come, and cleans up when the loop is left", function()
+    local outcome = run "13_async_generator"
+    assert.same({
+      "1\ttick", "2\ttock", "the clock has run down", "1\ttick", "2\ttock", "the clock is stopped", "2\t1\tlift-off",
+    }, outcome.lines)
+    assert.same({ 1, 2, 2.5, 3.5, 4.5, 5, 7 }, times(outcome))
+    near(7, outcome.duration)
+  end)
+
   it("14: steps four coroutines in turn, without a loop", function()
     local outcome = run "14_by_hand"
     assert.same({
