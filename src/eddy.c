@@ -21,6 +21,7 @@
 #include "core/queue.h"
 #include "core/report.h"
 #include "core/runner.h"
+#include "core/select.h"
 #include "core/sleep.h"
 #include "core/sync.h"
 #include "core/task.h"
@@ -120,6 +121,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__sync_room(L, rt);
   eddy__barrier_room(L, rt);
   eddy__queue_room(L, rt);
+  eddy__select_room(L, rt);
   eddy__nested_room(L, rt);
   eddy__generator_room(L, rt);
   eddy__runner_room(L, rt);

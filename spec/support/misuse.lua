@@ -9,11 +9,7 @@ local misuse = {}
 local LINE = 37        -- where the call stands in its chunk
 local NAME = "call"
 
-local objects = {}
-
-local function loop() return eddy.get_running_loop() end
-
-local function forever() loop():create_future():await() end
+local function forever() eddy.get_running_loop():create_future():await() end
 
 -- A userdata that is none of eddy's; nothing of it is open.
 local function closed_file()
@@ -22,61 +18,82 @@ local function closed_file()
   return file
 end
 
-function objects.file() return closed_file() end
-function objects.thread() return coroutine.create(print) end
-function objects.light() return debug.upvalueid(closed_file, 1) end
-function objects.noop() return function() end end
-function objects.loop() return loop() end
-function objects.future() return loop():create_future() end
-function objects.handle() return loop():call_later(1000, print) end
-function objects.task() return eddy.create_task(forever) end
-function objects.async() return eddy.async(function() end) end
-function objects.coro() return eddy.async(function() end)() end
-function objects.generator() return (eddy.generator(function(yield) yield(1) end)()) end
-function objects.iterator() return eddy.as_completed { loop():create_future() } end
-function objects.scope() return eddy.timeout(1000) end
-function objects.group() return eddy.TaskGroup() end
-function objects.runner() return eddy.Runner() end
-function objects.lock() return eddy.Lock() end
-function objects.semaphore() return eddy.Semaphore(1) end
-function objects.bounded() return eddy.BoundedSemaphore(1) end
-function objects.event() return eddy.Event() end
-function objects.barrier() return eddy.Barrier(2) end
-function objects.queue() return eddy.Queue() end
-function objects.priority_queue() return eddy.PriorityQueue() end
-function objects.var() return eddy.ContextVar("var") end
-function objects.context() return eddy.copy_context() end
-function objects.token() return eddy.ContextVar("var"):set(1) end
-function objects.err() return eddy.TimeoutError("too slow") end
-function objects.exception_group() return eddy.ExceptionGroup("several", { eddy.Error("one") }) end
+-- What a name in a call stands for; each is called with the loop.
+local objects = {
+  loop = function(loop) return loop end,
+  file = closed_file,
+  thread = function() return coroutine.create(print) end,
+  light = function() return debug.upvalueid(closed_file, 1) end,
+  noop = function() return function() end end,
+  future = function(loop) return loop:create_future() end,
+  handle = function(loop) return loop:call_later(1000, print) end,
+  task = function(loop) return loop:create_task(forever) end,
+  async = function() return eddy.async(function() end) end,
+  coro = function() return eddy.async(function() end)() end,
+  generator = function() return (eddy.generator(function(yield) yield(1) end)()) end,
+  iterator = function(loop) return eddy.as_completed { loop:create_future() } end,
+  scope = function() return eddy.timeout(1000) end,
+  group = function() return eddy.TaskGroup() end,
+  runner = function() return eddy.Runner() end,
+  lock = function() return eddy.Lock() end,
+  semaphore = function() return eddy.Semaphore(1) end,
+  event = function() return eddy.Event() end,
+  barrier = function() return eddy.Barrier(2) end,
+  queue = function() return eddy.Queue() end,
+  priority_queue = function() return eddy.PriorityQueue() end,
+  var = function() return eddy.ContextVar("var") end,
+  context = function() return eddy.copy_context() end,
+  token = function() return eddy.ContextVar("var"):set(1) end,
+  hold = function() return eddy.Lock():hold() end,
+  err = function() return eddy.TimeoutError("too slow") end,
+  exception_group = function() return eddy.ExceptionGroup("several", { eddy.Error("one") }) end,
+}
 
-function objects.condition()   -- with the lock held
+function objects.free_condition() return eddy.Condition() end
+
+function objects.condition()   -- with its lock held
   local condition = eddy.Condition()
   condition:acquire()
   return condition
 end
 
-function objects.hold() return eddy.Lock():hold() end
+function objects.held_lock()
+  local lock = eddy.Lock()
+  lock:acquire()
+  return lock
+end
+
+function objects.full_queue()
+  local queue = eddy.Queue(1)
+  queue:put(1)
+  return queue
+end
 
 -- What undoes it, for those that do not go by themselves.
 local endings = {
   task = function(task)
     task:cancel()
-    pcall(eddy.await, task)
+    if eddy.current_task() then pcall(eddy.await, task) end
   end,
   future = function(future) future:cancel() end,
   handle = function(handle) handle:cancel() end,
   coro = function(coro) pcall(coro.close, coro) end,
-  scope = function(scope) scope:reschedule(nil) end,
+  scope = function(scope) pcall(scope.reschedule, scope, nil) end,
 }
+
+local function running_loop()
+  local ok, loop = pcall(eddy.get_running_loop)
+  return ok and loop or nil
+end
 
 -- The globals of a call: those of Lua, eddy, what is `given`, and the objects that the source names.
 local function environment(source, given)
   local env, made = { eddy = eddy }, {}
   for name, value in pairs(given or {}) do env[name] = value end
+  local loop = env.loop or running_loop()
   for name in source:gmatch "%a[%w_]*" do
     if objects[name] and env[name] == nil then
-      env[name] = objects[name]()
+      env[name] = objects[name](loop)
       made[name] = env[name]
     end
   end
@@ -110,42 +127,63 @@ local function attempt(f)
   return outcome
 end
 
-local function inventory()
-  if not pcall(loop) then return 0, 0 end
-  return #eddy.all_tasks(), #eddy._handles()
+local function inventory(loop)
+  if not loop or loop:is_closed() then return 0, 0 end
+  return #eddy.all_tasks(loop), #eddy._handles(loop)
 end
 
--- The loop still does its work.
-local function assert_works()
+---The loop still does its work, and where none runs one can be made.
+function misuse.assert_works()
   if not eddy.current_task() then return assert.equal(7, eddy.run(function() return 7 end)) end
   assert.equal(5, eddy.sleep(0, 5))
   assert.equal(7, eddy.await(eddy.create_task(function() return eddy.sleep(0, 7) end)))
 end
 
----Runs `source`, an expression or statements; `given` are more globals. Returns { raised, error, line, results }.
----Nothing may be left behind of it, and the loop has to work afterwards.
-function misuse.try(source, given)
+---A call whose objects are made already: `call.given` has them. `call.run()` does it; then `call.outcome` is
+---{ raised, error, line, results }. `given` are more globals; `loop`, among them, is where objects belong when no loop runs.
+function misuse.prepare(source, given)
   local env, made = environment(source, given)
   local f = compile(source, env)
-  local tasks, handles = inventory()
-  local outcome = attempt(f)
-  local tasks_after, handles_after = inventory()
-  assert.equal(tasks, tasks_after, "tasks that the call has left")
-  assert.equal(handles, handles_after, "handles that the call has left")
-  for name, object in pairs(made) do
-    if endings[name] then endings[name](object) end
+  local loop = rawget(env, "loop") or running_loop()
+  local call = { given = env }
+
+  function call.run()
+    local texts = {}
+    for name, object in pairs(made) do texts[name] = tostring(object) end
+    local tasks, handles = inventory(loop)
+    call.outcome = attempt(f)
+    local tasks_after, handles_after = inventory(loop)
+    call.left = { tasks = tasks_after - tasks, handles = handles_after - handles }
+    for name, object in pairs(made) do
+      if tostring(object) ~= texts[name] then call.left[name] = texts[name] .. " is now " .. tostring(object) end
+    end
   end
-  assert_works()
-  return outcome
+
+  function call.end_objects()
+    for name, object in pairs(made) do
+      if endings[name] then endings[name](object) end
+    end
+  end
+
+  ---Ends the objects. Nothing may have changed by the call, and the loop has to work.
+  function call.finish()
+    call.end_objects()
+    assert.is_table(call.outcome, "the call was not made")
+    misuse.assert_works()
+    if call.outcome.raised then
+      assert.same({ tasks = 0, handles = 0 }, call.left, "the call has left or changed something")
+    end
+    return call.outcome
+  end
+
+  return call
 end
 
----A function that runs `source` when it is called, and its outcome once it was: for calls from a callback.
-function misuse.caller(source, given)
-  local env = environment(source, given)
-  local f = compile(source, env)
-  local caller = {}
-  function caller.run() caller.outcome = attempt(f) end
-  return caller.run, caller
+---Runs `source`, an expression or statements, and returns its outcome.
+function misuse.try(source, given)
+  local call = misuse.prepare(source, given)
+  call.run()
+  return call.finish()
 end
 
 local function describe_outcome(outcome)
@@ -160,6 +198,13 @@ end
 ---the parentheses, a plain text.
 function misuse.assert_bad_argument(outcome, n, name, reason)
   local expected = ("%s:%d: bad argument #%d to '%s' (%s"):format(NAME, LINE, n, name, reason or "")
+  local text = outcome.raised and type(outcome.error) == "string" and outcome.error or describe_outcome(outcome)
+  assert.equal(expected, text:sub(1, #expected), text)
+end
+
+---A method of an object of another type.
+function misuse.assert_bad_self(outcome, name, reason)
+  local expected = ("%s:%d: calling '%s' on bad self (%s"):format(NAME, LINE, name, reason)
   local text = outcome.raised and type(outcome.error) == "string" and outcome.error or describe_outcome(outcome)
   assert.equal(expected, text:sub(1, #expected), text)
 end

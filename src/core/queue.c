@@ -13,6 +13,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "core/select.h"
 
 static const eddy__type type_queue = {"Queue"};
 
@@ -28,6 +29,7 @@ enum { FIRST_CAP = 4, KEPT_CAP = 1024, MOST_CAP = 1 << 28 };
 typedef struct queue {
   const eddy__type *type; /* first: for eddy__sync_test */
   eddy__line getters, putters, joiners;
+  eddy__list watchers; /* of select: told of what no getter is there for */
   size_t n, cap; /* items; places for them, a power of two */
   size_t head;   /* of the ring: the place of the oldest */
   lua_Integer maxsize;
@@ -216,6 +218,11 @@ static queue *check_put(lua_State *L) {
   return q;
 }
 
+/* There is an item: the first getter in line is told, or whoever watches. */
+static void tell_getter(queue *q) {
+  if (eddy__line_tell(&q->getters, NULL) == NULL) eddy__select_tell(&q->watchers);
+}
+
 /* Puts the item of the frame; there is room.   [-0, +0, e] */
 static int put(lua_State *L, queue *q) {
   if (q->shut_down) eddy__error_throw(L, EDDY_E_QUEUE_SHUT_DOWN, "'put': the queue was shut down");
@@ -227,7 +234,7 @@ static int put(lua_State *L, queue *q) {
   q->n++;
   q->changes++;
   q->unfinished++;
-  eddy__line_tell(&q->getters, NULL);
+  tell_getter(q);
   return 0;
 }
 
@@ -291,7 +298,7 @@ static int resume_get(lua_State *L, eddy__task *task, bool iterating) {
   queue *q = lua_touserdata(L, SELF);
   bool risky = q->kind == PRIORITY && q->plain == LUA_TNIL && q->n > 1;
   if (q->n > 0 && eddy__line_was_told(task) && (risky || eddy__wake_cancelled(task)))
-    eddy__line_tell(&q->getters, NULL);
+    tell_getter(q);
   eddy__wake_check(L, task);
   if (q->n > 0) return get(L, q);
   if (q->shut_down) return end_of_items(L, iterating);
@@ -395,6 +402,7 @@ static int l_shutdown(lua_State *L) {
   }
   q->shut_down = true;
   while (eddy__line_tell(&q->getters, NULL) != NULL) continue;
+  eddy__select_tell(&q->watchers);
   while (eddy__line_tell(&q->putters, NULL) != NULL) continue;
   return 0;
 }
@@ -443,6 +451,7 @@ static int l_tostring(lua_State *L) {
 /* [-0, +0, v] */
 static int l_gc(lua_State *L) {
   queue *q = check(L);
+  while (!eddy__list_empty(&q->watchers)) eddy__list_remove(q->watchers.next);
   eddy__line_drop(&q->getters, NULL);
   eddy__line_drop(&q->putters, NULL);
   eddy__line_drop(&q->joiners, NULL);
@@ -496,6 +505,19 @@ static void push_meta(lua_State *L, lua_Integer maxsize) {
   lua_remove(L, -2);
 }
 
+/* [-0, +0, -] */
+static bool has_item(lua_State *L, int idx) {
+  const queue *q = lua_touserdata(L, idx);
+  return q->n > 0 || q->shut_down;
+}
+
+/* [-0, +0, -] */
+static eddy__list *watch(lua_State *L, int idx) {
+  return &((queue *)lua_touserdata(L, idx))->watchers;
+}
+
+static const eddy__selectable selectable = {has_item, watch, "get_nowait"};
+
 /* [-0, +1, v] */
 static int new_queue(lua_State *L, int kind) {
   static const char *const none[] = {NULL}, *const options[] = {"key", NULL};
@@ -510,6 +532,7 @@ static int new_queue(lua_State *L, int kind) {
   eddy__line_init(&q->getters);
   eddy__line_init(&q->putters);
   eddy__line_init(&q->joiners);
+  eddy__list_init(&q->watchers);
   q->kind = kind;
   q->maxsize = maxsize;
   q->cap = FIRST_CAP;
@@ -551,6 +574,7 @@ void eddy__queue_room(lua_State *L, eddy__runtime *rt) {
                                        {"PriorityQueue", l_priority_queue},
                                        {NULL, NULL}};
   eddy__object_type(L, &type_queue, NULL, methods, meta, lua_gettop(L) - 1);
+  eddy__selectable_set(L, &selectable);
   lua_pop(L, 1);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, names) == LUA_TNIL) { /* maxsize -> metatable, while there are such queues */
     lua_newtable(L);

@@ -30,6 +30,7 @@ eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type 
   s->high = EDDY_HIGH_WATER;
   s->low = EDDY_HIGH_WATER / 4;
   eddy__list_init(&s->writers);
+  eddy__list_init(&s->watchers);
   eddy__list_init(&s->closers);
   return s;
 }
@@ -179,6 +180,22 @@ static int l_tostring(lua_State *L) {
 }
 
 /* [-0, +0, m] */
+/* Something can be read at once: bytes, the end, an error.   [-0, +0, -] */
+static bool is_readable(lua_State *L, int idx) {
+  const eddy__stream *s = eddy__stream_at(L, idx);
+  return eddy__input_size(&s->in) > 0 || s->in.eof || s->in.error != 0 || eddy__stream_is_closing(s);
+}
+
+/* [-0, +0, v] */
+static eddy__list *watch(lua_State *L, int idx) {
+  eddy__stream *s = eddy__stream_at(L, idx);
+  int rc = eddy__stream_start_reading(s);
+  if (rc < 0) eddy__raise(L, rc, "read");
+  return &s->watchers;
+}
+
+static const eddy__selectable selectable = {is_readable, watch, NULL};
+
 void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *methods) {
   static const eddy__type base = {"stream"};
   static const luaL_Reg shared[] = {
@@ -202,6 +219,7 @@ void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *met
   eddy__runtime_push(L);
   eddy__object_type(L, &base, NULL, shared, NULL, top + 1);
   eddy__object_type(L, type, &base, methods, meta, top + 1);
+  eddy__selectable_set(L, &selectable);
   lua_pushboolean(L, 1);
   lua_rawsetp(L, -2, &stream_mark);
   lua_settop(L, top);

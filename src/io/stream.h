@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 
+#include "core/select.h"
 #include "io/handle.h"
 #include "io/input.h"
 #include "io/park.h"
@@ -30,6 +31,7 @@ typedef struct eddy__stream {
   eddy__input in;
   eddy__want want;     /* of the task that reads */
   eddy__task *reader;  /* the task that is suspended in a read, until it runs again */
+  eddy__list watchers; /* of select */
   bool is_reading;     /* libuv was asked to read */
   bool is_hungry;      /* the reader needs more than what is there */
   bool was_refused;    /* libuv has offered bytes that nobody wants; the second time stops reading */
@@ -86,6 +88,9 @@ int eddy__stream_wait_closed(lua_State *L, eddy__stream *s, eddy__task *task, lu
 
 /* Whoever closes last has nothing queued any more (stream_write.c tells stream.c). */
 void eddy__stream_flushed(eddy__stream *s);
+
+/* Sees to it that libuv reads. Returns 0 or its code. */
+int eddy__stream_start_reading(eddy__stream *s);
 
 /* Between the files of this room: wakes the reader; methods.   [-0, +n, y] */
 void eddy__stream_wake_reader(eddy__stream *s);

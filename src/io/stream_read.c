@@ -14,6 +14,7 @@
 
 void eddy__stream_wake_reader(eddy__stream *s) {
   s->is_hungry = false;
+  eddy__select_tell(&s->watchers);
   if (s->reader != NULL) eddy__task_wake(s->reader, EDDY_WAKE_NORMAL);
 }
 
@@ -63,6 +64,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     else
       s->in.error = (int)n;
   }
+  eddy__select_tell(&s->watchers);
   if (s->is_hungry && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
     eddy__stream_wake_reader(s);
 }
@@ -81,13 +83,17 @@ static const eddy__wait wait_read = {"read", cancel_read};
 
 static int k_read(lua_State *L, int status, lua_KContext ctx);
 
+int eddy__stream_start_reading(eddy__stream *s) {
+  if (s->is_reading || eddy__stream_is_closing(s)) return 0;
+  int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
+  s->is_reading = rc == 0;
+  return rc;
+}
+
 /* Suspends the task until the callbacks have found what it wants.   [-0, +n, y] */
 static int wait_for_more(lua_State *L, eddy__stream *s, eddy__task *task) {
-  if (!s->is_reading) {
-    int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
-    if (rc < 0) return eddy__raise(L, rc, "read");
-    s->is_reading = true;
-  }
+  int rc = eddy__stream_start_reading(s);
+  if (rc < 0) return eddy__raise(L, rc, "read");
   s->is_hungry = true;
   s->reader = task;
   task->waits_for = s;
