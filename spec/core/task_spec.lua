@@ -596,7 +596,8 @@ describe("a Task's methods #virtual", function()
       local method = task[name]
       assert.equal("bad argument #1 to '" .. name .. "' (Task expected, got Future)",
         bad_argument(function() method(eddy.get_running_loop():create_future()) end))
-      assert.equal("bad argument #1 to '" .. name .. "' (Task expected, got no value)", bad_argument(function() method() end))
+      assert.equal("bad argument #1 to '" .. name .. "' (Task expected, got no value)",
+        bad_argument(function() method() end))
     end
   end)
 end)

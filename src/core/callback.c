@@ -12,6 +12,7 @@
 
 #include "base/args.h"
 #include "core/context.h"
+#include "core/debug.h"
 #include "core/report.h"
 
 static const eddy__type type_handle = {"Handle"};
@@ -99,7 +100,13 @@ static int call(lua_State *L) {
   for (int i = 1; i <= n; i++) lua_rawgeti(L, 5, i);
   lua_remove(L, 5);
   enter_context(L, loop->rt);
+  uint64_t start = eddy__debug_begin(loop);
   int rc = lua_pcall(L, n, 0, 3);
+  if (start != 0) {
+    lua_getiuservalue(L, 2, UV_FUNCTION);
+    eddy__debug_callback(L, loop, start);
+    lua_pop(L, 1);
+  }
   if (rc != LUA_OK) report(L, loop);
   leave_context(L, loop->rt);
   return 0;

@@ -16,7 +16,8 @@
 const eddy__type eddy__type_coroutine = {"Coroutine"};
 
 enum { CREATED, STARTED, STEPPED, CLOSED }; /* STEPPED: by send; its thread is the second user value */
-enum { UV_CALL = 1, UV_THREAD };            /* UV_CALL: { f, arguments... }, n of them in the struct */
+enum { UV_CALL = 1, UV_THREAD, UV_PLACE }; /* UV_CALL: { f, arguments... }, n of them in the struct; UV_PLACE: in debug
+                                              mode, where the async function was called */
 
 struct eddy__coroutine {
   int nargs;
@@ -76,10 +77,15 @@ static int l_call_async(lua_State *L) {
   for (int i = n; i > 0; i--) lua_rawseti(L, 1, i + 1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_rawseti(L, 1, 1);
-  eddy__coroutine *c = eddy__object_new(L, &eddy__type_coroutine, sizeof *c, UV_THREAD);
+  eddy__coroutine *c = eddy__object_new(L, &eddy__type_coroutine, sizeof *c, UV_PLACE);
   c->nargs = n;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 2, UV_CALL);
+  eddy__loop *loop = eddy__runtime_of(L)->loop;
+  if (loop != NULL && loop->is_debug) {
+    luaL_where(L, 1); /* "app.lua:12: " */
+    lua_setiuservalue(L, 2, UV_PLACE);
+  }
   return 1;
 }
 
@@ -256,7 +262,13 @@ static int l_gc(lua_State *L) {
   c->state = CLOSED;
   lua_pushfstring(L, "RuntimeWarning: the Coroutine of the async function at %s was never awaited",
                   push_place(L, 1));
-  lua_warning(L, lua_tostring(L, -1), 0);
+  lua_getiuservalue(L, 1, UV_PLACE);
+  bool placed = lua_isstring(L, -1);
+  lua_warning(L, lua_tostring(L, -2), placed);
+  if (placed) {
+    lua_warning(L, "; it was called at ", 1);
+    lua_warning(L, luaL_gsub(L, lua_tostring(L, -1), ": ", ""), 0);
+  }
   return 0;
 }
 

@@ -331,6 +331,7 @@ static void run_ready(eddy__loop *loop, size_t n) {
 /* One turn; with nothing ready it waits, unless it is the last. Returns 0 or EDDY_STALLED. */
 static int turn(eddy__loop *loop, bool is_last) {
   loop->turns++;
+  loop->gave_way = false;
   if (loop->ready == 0 && !is_last) {
     int rc = loop->clock.is_virtual ? jump(loop) : block(loop);
     if (rc != 0) return rc;
@@ -358,6 +359,7 @@ typedef struct saved {
 static saved enter(lua_State *L, eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
   saved s = {rt->loop, rt->current, rt->leaf, rt->L};
+  if (s.loop != NULL) s.loop->gave_way = true;
   rt->loop = loop;
   rt->current = NULL;
   rt->L = L;

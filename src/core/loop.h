@@ -42,6 +42,7 @@ struct eddy__loop {
   bool is_open, is_running, is_closing, stop, is_debug;
   bool is_lazy;     /* the command's: eddy.run may still take its place */
   uint64_t lazy_turn; /* up to this turn */
+  bool gave_way;      /* in this turn it did: that is no slow step */
   bool is_ending;   /* the tasks left have been cancelled; errors are reported at once */
   bool is_driven;   /* by a host, who may still wake a task: a deadlock is only told */
   bool told_deadlock;

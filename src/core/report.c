@@ -162,6 +162,9 @@ static void write_context(lua_State *L, int idx) {
   eddy__future *f = eddy__future_test(L, eddy__runtime_find(L), lua_gettop(L));
   if (f != NULL && f->state == EDDY_F_FAILED) {
     lua_writestringerror("%s\n", eddy__report_story(L, -1));
+    lua_pop(L, 1);
+    eddy__future_extra(L, -1, EDDY_EX_MADE_AT);
+    if (!lua_isnil(L, -1)) lua_writestringerror("the task was made at %s\n", lua_tostring(L, -1));
     return;
   }
   if (lua_getfield(L, idx, "exception") != LUA_TNIL)

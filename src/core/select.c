@@ -126,7 +126,8 @@ static int take_or_wait(lua_State *L, selecting *s) {
     lua_rawgeti(L, SOURCES, (lua_Integer)i + 1);
     eddy__future *f = eddy__future_test(L, s->task->future.loop->rt, -1);
     const eddy__selectable *kind = f == NULL ? selectable(L, -1) : NULL;
-    eddy__list *list = f != NULL ? &f->waiters : kind != NULL ? kind->watch(L, lua_gettop(L)) : NULL;
+    eddy__list *list = f != NULL ? &f->waiters : kind != NULL ? kind->watch(L, lua_gettop(L))
+                                                              : NULL;
     if (list != NULL) eddy__list_push(list, &s->waiters[i].link);
     lua_pop(L, 1);
     s->linked = true;

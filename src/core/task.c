@@ -19,6 +19,7 @@
 #include "core/cancel.h"
 #include "core/context.h"
 #include "core/coroutine.h"
+#include "core/debug.h"
 #include "core/group.h"
 #include "core/report.h"
 #include "core/wait.h"
@@ -121,6 +122,7 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   eddy__list_init(&task->member);
   task->ready.run = step;
   if (rt->has_contexts) eddy__context_inherit(L, rt, at);
+  if (loop->is_debug) eddy__debug_made(L, at);
   eddy__runtime_push_slots(L, rt);
   lua_State *co = free_coroutine(L, rt);
   if (!lua_checkstack(co, nargs + 8))
@@ -190,6 +192,7 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   } else {
     int n = lua_gettop(L) - 2;
     if (n > 1) luaL_checkstack(L, 2, NULL);
+    if (task->future.loop->is_debug) eddy__debug_ended(L, task);
     end(task);
     eddy__future_resolve(L, &task->future, 1, n);
     tell_group(task);
@@ -285,6 +288,7 @@ static void step(eddy__ready *r) {
   int rc = LUA_OK, nargs = 0, nresults;
   bool tampered = false; /* a script has got hold of the coroutine before it began */
   rt->leaf = co;
+  uint64_t start = eddy__debug_begin(task->future.loop);
   if (task->phase != EDDY_T_NEW) {
     task->phase = EDDY_T_RUNNING;
     rt->current = task;
@@ -301,6 +305,7 @@ static void step(eddy__ready *r) {
     rc = lua_resume(co, L, nargs, &nresults);
   }
   rt->current = NULL;
+  if (start != 0) eddy__debug_step(task, start);
   if (rc == LUA_YIELD) {
     if (task->phase != EDDY_T_RUNNING) return;
     lua_pop(co, nresults); /* it was suspended by coroutine.yield: nobody would ever wake it */

@@ -263,8 +263,6 @@ function Queue:empty() end
 ---@return boolean
 function Queue:full() end
 
-return eddy
-
 ---Waits for the first of several things and takes nothing from the others: gets from queues, futures and tasks, streams
 ---that can be read (their bytes stay where they are), and numbers, which are times in seconds from now. What is ready
 ---already is taken at once, the first in order. Cancelling it takes nothing from anybody.
@@ -274,3 +272,5 @@ return eddy
 ---@return any ... the item, the results of the future, or the stream
 ---Raises what the future raises; QueueShutDown for a queue that was shut down and is empty.
 function eddy.select(sources) end
+
+return eddy
