@@ -40,7 +40,8 @@ describe("Debug mode #plain", function()
 
   it("takes slow_callback_duration as the measure", function()
     assert.equal("", run "eddy.Runner{slow_callback_duration = 60}:run(function() compute(0.15) end)")
-    assert.matches("has computed for", run "eddy.Runner{slow_callback_duration = 0.01}:run(function() compute(0.05) end)")
+    assert.matches("has computed for",
+      run "eddy.Runner{slow_callback_duration = 0.01}:run(function() compute(0.05) end)")
   end)
 
   it("tells of a cancellation that was caught and forgotten", function()

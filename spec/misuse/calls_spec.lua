@@ -237,7 +237,9 @@ end
 
 local function choice_option(...)
   local wrong = all_but("string", "'x'", "'1'")
-  for _, value in ipairs { "", "x", ... } do table.insert(wrong, { ("'%s'"):format(value), "unknown value '" .. value }) end
+  for _, value in ipairs { "", "x", ... } do
+    table.insert(wrong, { ("'%s'"):format(value), ("unknown value '%s'"):format(value) })
+  end
   return wrong
 end
 

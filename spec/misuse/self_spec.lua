@@ -153,7 +153,8 @@ describe("Lua refuses, at the line of the script,", function()
     it(source, function() misuse.assert_lua_error(misuse.try(source), part) end)
   end
 
-  for _, object in ipairs { "task", "future", "loop", "handle", "group", "scope", "lock", "event", "barrier", "queue" } do
+  for _, object in ipairs { "task", "future", "loop", "handle", "group", "scope", "lock", "event", "barrier",
+    "queue" } do
     local name = ({ scope = "Timeout", group = "TaskGroup" })[object] or object:gsub("^%l", string.upper)
     refuses(object .. ":no_such_method()", "attempt to call a nil value (method 'no_such_method')")
     refuses(object .. "()", "attempt to call a " .. name .. " value")
@@ -167,5 +168,47 @@ describe("Lua refuses, at the line of the script,", function()
   end
   for _, object in ipairs { "task", "future", "handle", "lock", "event", "barrier", "queue", "coro" } do
     refuses(("local x <close> = %s"):format(object), "variable 'x' got a non-closable value")
+  end
+end)
+
+-- Only the debug library can do that; nothing else knows the object any more, but the loop does.
+describe("an object whose metatable was taken away", function()
+  local function waiting_in(f, ...)
+    local task = eddy.create_task(f, ...)
+    eddy.sleep(0)
+    return task
+  end
+  local OBJECTS = {
+    { "future", function(o) return waiting_in(o.await, o) end },
+    { "task", function(o) return waiting_in(o.await, o) end },
+    { "coro", function(o) return waiting_in(o.await, o) end },
+    { "generator", function(o) return waiting_in(o.next, o) end },
+    { "event", function(o) return waiting_in(o.wait, o) end },
+    { "queue", function(o) return waiting_in(o.get, o) end },
+    { "full_queue", function(o) return waiting_in(o.join, o) end },
+    { "held_lock", function(o) return waiting_in(o.acquire, o) end },
+    { "condition", function(o) return waiting_in(o.wait, o) end },
+    { "barrier", function(o) return waiting_in(o.wait, o) end },
+    { "iterator", function(o) return waiting_in(o) end },
+    { "group", function(o) return o:create_task(eddy.sleep, 0.001) end },
+    { "handle", function() return waiting_in(eddy.sleep, 0) end },
+    { "scope", function() return waiting_in(eddy.sleep, 0) end },
+  }
+  for _, object in ipairs(OBJECTS) do
+    it("does no harm while it is in use: " .. object[1], function()
+      local call = misuse.prepare(object[1])
+      local value = call.given[object[1]]
+      local meta = debug.getmetatable(value)
+      local task = object[2](value)
+      debug.setmetatable(value, nil)
+      assert.has_error(function() return value:cancel() end)
+      task:cancel()
+      collectgarbage()
+      eddy.wait({ task }, { timeout = 0.01 })
+      debug.setmetatable(value, meta)
+      call.end_objects()
+      pcall(eddy.await, task)
+      misuse.assert_works()
+    end)
   end
 end)

@@ -140,7 +140,8 @@ function misuse.assert_works()
 end
 
 ---A call whose objects are made already: `call.given` has them. `call.run()` does it; then `call.outcome` is
----{ raised, error, line, results }. `given` are more globals; `loop`, among them, is where objects belong when no loop runs.
+---{ raised, error, line, results }. `given` are more globals; `loop`, among them, is where objects belong when no loop
+---runs.
 function misuse.prepare(source, given)
   local env, made = environment(source, given)
   local f = compile(source, env)

@@ -2,10 +2,11 @@
 --
 -- A scenario is a function of a stage. It prepares things and returns the main function, and a function that looks at
 -- them when main and all others have ended. Each run has a loop of its own on a virtual clock, so a run can be made
--- again: what is printed when one fails, (scenario, mode, k, k2), leads to the same run.
---   turns   main is cancelled from a callback of the loop at its k-th moment: whenever main's state has changed, as seen
---           once a turn, and by a timer of each millisecond that is older than those of the scenario
---   calls   main is cancelled from within, by a hook, when it makes its k-th call: at its next wait it is told
+-- again: what is printed when one fails, (scenario, mode, seed, k, k2), leads to the same run. The seed is the Runner's,
+-- which shuffles the tasks that are ready; 0 leaves them in order.
+--   turns   main is cancelled from a callback of the loop at its k-th moment: whenever main's state has changed, as
+--           seen once a turn, and by a timer of each millisecond that is older than those of the scenario
+--   calls   main is cancelled from within, by a hook, when it makes its k-th call: it is told at its next wait
 
 local eddy = require "eddy"
 
@@ -13,7 +14,7 @@ local torture = {}
 
 local MS = 0.001
 local GRID = 60          -- milliseconds that are looked at
-local STILL = 3          -- turns without a change after which the rest of the millisecond is not looked at
+local STILL = 3          -- turns without a change after which it looks at the next note or millisecond only
 
 -- --- The stage ----------------------------------------------------------------------------------------------
 
@@ -21,7 +22,10 @@ local Stage = {}
 Stage.__index = Stage
 
 ---Notes that something has happened; another moment to cancel main at.
-function Stage:note(what) self.log[#self.log + 1] = what end
+function Stage:note(what)
+  self.log[#self.log + 1] = what
+  if self.wake then self.wake() end
+end
 
 ---A value for a <close> variable: it must be closed once, in the task that made it, and before those made earlier
 ---there. `wait` is how many milliseconds its handler sleeps.
@@ -61,12 +65,14 @@ end
 
 -- --- One run ------------------------------------------------------------------------------------------------
 
--- Counts the moments of main and calls at_moment(number) at each, until main has ended. Returns a function that ends it.
+-- Counts the moments of main and calls at_moment(number) at each, until main has ended. Returns a function that ends
+-- the watch.
 local function watch(stage, main, at_moment)
   local loop = eddy.get_running_loop()
-  local moments, still, last = 0, 0, nil
+  local moments, still, last, is_due = 0, 0, nil, false
   local handles = {}
   local function look()
+    is_due = false
     if main:done() then return end
     local state = ("%s %d %d"):format(main, #stage.log, #eddy.all_tasks())
     still = state == last and still + 1 or 0
@@ -74,18 +80,22 @@ local function watch(stage, main, at_moment)
       last, moments = state, moments + 1
       at_moment(moments)
     end
-    if still < STILL then loop:call_soon(look) end
+    if still < STILL then stage.wake() end
+  end
+  function stage.wake()
+    if not is_due then loop:call_soon(look) end
+    is_due = true
   end
   local start = loop:time()
   for i = 0, GRID do
     handles[i] = loop:call_at(start + i * MS, function()
       still = 0
-      look()
+      if not is_due then look() end
     end)
   end
   return function()
     for i = 0, GRID do handles[i]:cancel() end
-    return moments
+    stage.wake = nil
   end
 end
 
@@ -128,10 +138,10 @@ local function judge(stage, main, asked)
   end
 end
 
--- Runs the scenario once. `mode` and the numbers tell when main is cancelled. Returns the failures, how many moments or
--- calls there were, and whether main lived long enough to be cancelled by the last number.
-local function run_once(scenario, mode, k1, k2)
-  local stage = setmetatable({ log = {}, stacks = {}, others = {}, failures = {} }, Stage)
+-- Runs the scenario once. `mode` and the numbers tell when main is cancelled. Returns the failures, how many moments
+-- or calls there were, and whether main lived long enough to be cancelled by the last number.
+local function run_once(scenario, mode, seed, k1, k2)
+  local stage = setmetatable({ mode = mode, log = {}, stacks = {}, others = {}, failures = {} }, Stage)
   local moments, asked, reached = 0, 0, false
   local main
   local function at(number)
@@ -141,7 +151,7 @@ local function run_once(scenario, mode, k1, k2)
     reached = number == (k2 or k1)
   end
 
-  local runner = eddy.Runner { clock = "virtual", exception_handler = function(_, context)
+  local runner = eddy.Runner { clock = "virtual", seed = seed, exception_handler = function(_, context)
     stage:check(false, "reported: " .. context.message .. ": " .. tostring(context.exception))
   end }
   local ok, err = pcall(runner.run, runner, function()
@@ -167,34 +177,37 @@ end
 
 -- --- All of them --------------------------------------------------------------------------------------------
 
----Runs the scenario without a cancellation, then with one at each moment and call, then with two at each pair of moments
----that are at most `distance` (8) apart. Raises an error that names the runs that went wrong. Returns how many runs.
-function torture.run(name, scenario, distance)
+local SEEDS, DISTANCE, ENOUGH = 7, 8, 5
+
+---Runs the scenario without a cancellation, then with one at each moment and call, then with two at each pair of
+---moments that are at most DISTANCE apart; all that in order, and once more with each seed. Raises an error that names
+---the runs that went wrong. Returns how many runs there were.
+function torture.run(name, scenario)
   local wrong, runs = {}, 0
-  local function try(mode, k1, k2)
-    local failures, moments, reached = run_once(scenario, mode, k1, k2)
+  local function give_up() error("torture:\n" .. table.concat(wrong, "\n"), 0) end
+  local function try(mode, seed, k1, k2)
+    local failures, moments, reached = run_once(scenario, mode, seed, k1, k2)
     runs = runs + 1
     if #failures > 0 then
-      wrong[#wrong + 1] = ("(%s, %s, %s, %s): %s"):format(name, mode, k1, k2, table.concat(failures, "\n    "))
-      if #wrong >= 5 then error("torture:\n" .. table.concat(wrong, "\n"), 0) end
+      wrong[#wrong + 1] = ("(%s, %s, %s, %s, %s): %s"):format(name, mode, seed, k1, k2,
+        table.concat(failures, "\n    "))
+      if #wrong >= ENOUGH then give_up() end
     end
-    return moments, reached
+    return reached, moments
   end
 
-  for _, mode in ipairs { "turns", "calls" } do
-    local moments = try(mode)
-    assert(moments > 3, name .. ": nothing has happened")
-    for k = 1, moments do try(mode, k) end
-  end
-  for k1 = 1, math.huge do
-    local _, any = try("turns", k1)
-    if not any then break end
-    for k2 = k1 + 1, k1 + (distance or 8) do
-      local _, reached = try("turns", k1, k2)
-      if not reached then break end
+  for seed = 0, SEEDS do
+    local _, calls = try("calls", seed)
+    for k = 1, calls do try("calls", seed, k) end
+    try("turns", seed)
+    local k1 = 1
+    while try("turns", seed, k1) do
+      local k2 = k1 + 1
+      while k2 <= k1 + DISTANCE and try("turns", seed, k1, k2) do k2 = k2 + 1 end
+      k1 = k1 + 1
     end
   end
-  if #wrong > 0 then error("torture:\n" .. table.concat(wrong, "\n"), 0) end
+  if #wrong > 0 then give_up() end
   return runs
 end
 

@@ -142,7 +142,14 @@ scenarios["wait"] = function(s)
   end
 end
 
+-- What was asked for before a scope began and arrives in it counts as the scope's own when time runs out meanwhile, as
+-- in asyncio. Only a request from within comes so early.
+local function may_lose_early_requests(s)
+  s.may_take = s.mode == "calls"
+end
+
 scenarios["wait_for"] = function(s)
+  may_lose_early_requests(s)
   return function()
     local _ <close> = s:hold("main")
     s:equal("in time", eddy.wait_for(sleep, 3 * MS, 1, "in time"), "a function")
@@ -184,6 +191,7 @@ scenarios["shield"] = function(s)
 end
 
 scenarios["timeout scopes"] = function(s)
+  may_lose_early_requests(s)
   return function()
     s:check(not eddy.move_on_after(1 * MS, sleeper(s, "first", 5, 1)), "should run out")
     s:check(eddy.move_on_after(4 * MS, sleeper(s, "second", 1)), "should be in time")
@@ -527,9 +535,10 @@ scenarios["futures and tasks awaited"] = function(s)
     end)
     s:equal("inner", eddy.await(chain), "the chain")
     shared = eddy.create_task(sleeper(s, "shared", 2))
-    local second = s:spawn(function() return (pcall(eddy.await, shared)) end)
+    local second = s:spawn(function() return pcall(eddy.await, shared) end)
     s:equal("shared", eddy.await(shared), "shared")
-    s:check(eddy.await(second), "the second one")
+    eddy.wait { second }
+    s:check(second:result(), "the second one")
   end
 end
 
@@ -550,9 +559,10 @@ scenarios["generators"] = function(s)
     local _ <close> = s:hold("main")
     for i in numbers("first", 3) do
       local _ <close> = s:hold("round")
-      if i == 2 then break end
+      if i == 2 then goto enough end   -- Lua before 5.4.5 compiles a break wrongly here
       sleep(1)
     end
+    ::enough::
     local sum = 0
     for i in doubled(2) do sum = sum + i end
     s:equal(6, sum, "sum")
@@ -568,11 +578,20 @@ scenarios["nested coroutines"] = function(s)
   local function level(n)
     local _ <close> = s:hold("level " .. n, n == 2 and 1 or nil)
     sleep(1)
-    if n == 0 then return co.yield("bottom") end
-    local _, value = co.resume(co.create(level), n - 1)
-    if eddy.is_error(value, eddy.CancelledError) then error(value) end
+    if n == 0 then
+      co.yield("bottom")
+      sleep(1)
+      return "end"
+    end
+    local c = co.create(level)
+    local results = { co.resume(c, n - 1) }
+    while co.status(c) == "suspended" do
+      co.yield(results[2])
+      results = { co.resume(c) }
+    end
+    if not results[1] then error(results[2], 0) end
     sleep(0)
-    return value
+    return results[2]
   end
   return function()
     local _ <close> = s:hold("main")
@@ -583,18 +602,17 @@ scenarios["nested coroutines"] = function(s)
         co.yield(i)
       end
     end)
-    for i in f do
-      local _ <close> = s:hold("round", 0)
-      if i == 1 then sleep(1) end
-    end
-    co.wrap(level)(3)
+    local _ <close> = setmetatable({}, { __close = function()
+      if not f then return end
+      pcall(f)                         -- cancelled between two steps it is still open: nobody else will step it
+      pcall(f)
+    end })
+    for i in f do if i == 1 then sleep(1) end end
+    f = nil
+    local g = co.wrap(level)
+    s:equal("bottom", g(3), "a yield through four")
+    s:equal("end", g(), "their end")
     sleep(1)
-  end, function()
-    for _, stack in pairs(s.stacks) do
-      for i = #stack, 1, -1 do
-        if stack[i].name == "level 0" then table.remove(stack, i) end
-      end
-    end
   end
 end
 
@@ -606,10 +624,12 @@ scenarios["a coroutine that is closed"] = function(s)
       local _ <close> = s:hold("inner", 2)
       co.yield()
     end)
+    local _ <close> = setmetatable({}, { __close = function()
+      local ok, err = co.close(c)
+      if not ok then error(err) end
+    end })
     co.resume(c)
-    sleep(1)
-    local ok, err = co.close(c)
-    if not ok then error(err) end
+    s:note "resumed"
     sleep(1)
   end
 end
@@ -658,8 +678,15 @@ end
 scenarios["lines over TCP"] = function(s)
   return function()
     local server <close> = eddy.start_server(function(conn)
-      for line in conn:lines() do conn:write(line:upper(), "\n") end
+      s:note "accepted"
+      eddy.pcall(function()               -- a client that goes with data unread is a reset
+        for line in conn:lines() do
+          s:note "asked"
+          conn:write(line:upper(), "\n")
+        end
+      end)
     end, "127.0.0.1", 0)
+    s:note "listening"
     do
       local conn <close> = eddy.open_connection(server:address())
       local _ <close> = s:hold("client")
@@ -680,6 +707,9 @@ describe("cancelled at every moment #plain", function()
   for name in pairs(scenarios) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    it(name, function() torture.run(name, scenarios[name]) end)
+    it(name, function()
+      local runs = torture.run(name, scenarios[name])io.stderr:write(name, " ", runs, "\n")
+      assert.is_true(runs > 200, runs .. " runs are too few")
+    end)
   end
 end)

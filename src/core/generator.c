@@ -217,10 +217,11 @@ static int l_generator(lua_State *L) {
 
 /* --- the end of a loop ------------------------------------------------------------------------------- */
 
-/* [-0, +0, m] */
+/* [-0, +(0|1), m] */
 bool eddy__generators_close(lua_State *L, eddy__loop *loop) {
-  bool any = false;
+  lua_Integer n = 0;
   luaL_checkstack(L, 10, NULL);
+  lua_newtable(L);
   for (eddy__list *l = loop->generators.next; l != &loop->generators; l = l->next) {
     generator *g = eddy__container_of(l, generator, link);
     if (g->state != SUSPENDED || g->closing) continue;
@@ -231,10 +232,10 @@ bool eddy__generators_close(lua_State *L, eddy__loop *loop) {
       continue;
     }
     eddy__task_spawn(L, loop, 1)->was_ended = true; /* not to be cancelled at once */
-    lua_pop(L, 1);
-    any = true;
+    lua_rawseti(L, -2, ++n);
   }
-  return any;
+  if (n == 0) lua_pop(L, 1);
+  return n > 0;
 }
 
 /* [-0, +0, m] */

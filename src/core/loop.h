@@ -44,6 +44,7 @@ struct eddy__loop {
   uint64_t lazy_turn; /* up to this turn */
   bool gave_way;      /* in this turn it did: that is no slow step */
   bool is_ending;   /* the tasks left have been cancelled; errors are reported at once */
+  bool has_factory; /* of tasks, which create_task asks; not while it is asking */
   bool is_driven;   /* by a host, who may still wake a task: a deadlock is only told */
   bool told_deadlock;
 

@@ -11,6 +11,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/callback.h"
+#include "core/generator.h"
 #include "core/loop.h"
 #include "core/report.h"
 #include "core/runner.h"
@@ -212,6 +213,48 @@ static int l_call_exception_handler(lua_State *L) {
   return 0;
 }
 
+/* loop:set_task_factory(f | nil): f(loop, function or Coroutine, ...) makes the tasks   [-0, +0, v] */
+static int l_set_task_factory(lua_State *L) {
+  eddy__loop *loop = eddy__loop_check(L, 1);
+  if (!lua_isnoneornil(L, 2)) eddy__check_function(L, 2);
+  lua_settop(L, 2);
+  bool has = !lua_isnil(L, 2);
+  eddy__loop_push_table(L, loop);
+  lua_insert(L, 2);
+  lua_setfield(L, 2, "factory");
+  loop->has_factory = has;
+  return 0;
+}
+
+/* loop:get_task_factory()   [-0, +1, v] */
+static int l_get_task_factory(lua_State *L) {
+  eddy__loop_push_table(L, eddy__loop_check(L, 1));
+  lua_getfield(L, -1, "factory");
+  return 1;
+}
+
+/* 1: the list of tasks that close generators; ctx of them were awaited.   [-0, +0, y] */
+static int k_shutdown_asyncgens(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  for (lua_Integer i = (lua_Integer)ctx + 1; i <= (lua_Integer)lua_rawlen(L, 1); i++) {
+    lua_settop(L, 1);
+    eddy__await_push(L);
+    lua_rawgeti(L, 1, i);
+    lua_callk(L, 1, 0, (lua_KContext)i, k_shutdown_asyncgens);
+  }
+  return 0;
+}
+
+/* loop:shutdown_asyncgens(): closes the generators that were left open, and waits for that   [-0, +0, y] */
+static int l_shutdown_asyncgens(lua_State *L) {
+  eddy__loop *loop = eddy__loop_check(L, 1);
+  eddy__task *task = eddy__running(L, "shutdown_asyncgens");
+  if (task->future.loop != loop) eddy__error_throw(L, EDDY_E_RUNTIME, "the loop is not the running one");
+  if (!eddy__generators_close(L, loop)) return 0;
+  lua_replace(L, 1);
+  return k_shutdown_asyncgens(L, LUA_OK, 0);
+}
+
 /* --- the rest ---------------------------------------------------------------------------------------- */
 
 /* [-0, +1, v] */
@@ -289,6 +332,9 @@ void eddy__loop_room(lua_State *L, eddy__runtime *rt) {
                                      {"set_exception_handler", l_set_exception_handler},
                                      {"get_exception_handler", l_get_exception_handler},
                                      {"call_exception_handler", l_call_exception_handler},
+                                     {"set_task_factory", l_set_task_factory},
+                                     {"get_task_factory", l_get_task_factory},
+                                     {"shutdown_asyncgens", l_shutdown_asyncgens},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {
     {"__tostring", l_tostring}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};

@@ -544,9 +544,30 @@ int eddy__task_msgh(lua_State *L) {
 
 /* --- what Lua calls ---------------------------------------------------------------------------------- */
 
+/* Lets the loop's task factory make the task: factory(loop, f, ...).   [-n, +1, v] */
+static eddy__task *ask_factory(lua_State *L, eddy__loop *loop, int idx) {
+  int n = lua_gettop(L) - idx + 1;
+  luaL_checkstack(L, 4, NULL);
+  eddy__loop_push_table(L, loop);
+  lua_getfield(L, -1, "factory");
+  lua_insert(L, idx);
+  lua_pop(L, 1);
+  eddy__loop_push(L, loop);
+  lua_insert(L, idx + 1);
+  loop->has_factory = false; /* what it calls makes tasks the usual way */
+  int rc = lua_pcall(L, n + 1, 1, 0);
+  loop->has_factory = true;
+  if (rc != LUA_OK) lua_error(L);
+  eddy__task *task = eddy__object_test(L, idx, &eddy__type_task);
+  if (task == NULL || eddy__future_loop(&task->future) != loop)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "the task factory must return a Task of its loop");
+  return task;
+}
+
 /* [-n, +1, v] */
 eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
   eddy__runtime *rt = loop->rt;
+  if (loop->has_factory) return ask_factory(L, loop, idx);
   if (eddy__future_test(L, rt, idx) != NULL)
     eddy__arg_error(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
   if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {

@@ -461,7 +461,7 @@ function Coroutine:close() end
 ---Makes a generator function. A call of it runs nothing and returns what a generic `for` wants: the Generator, and the
 ---same as closing value, so that leaving the loop early unwinds the body. The body gets `yield` first, then the
 ---arguments of the call. It may wait between two yields. `yield(...)` gives its values to the loop (a bare `yield()`
----gives true) and returns what the next call of the Generator was given.
+---gives true) and returns what `asend` was given, nothing after other steps.
 ---
 ---What the body raises is raised in the loop. Generators that were begun and left open are closed at the end of `run`.
 ---@param body fun(yield: (fun(...: any): ...), ...)
@@ -768,6 +768,18 @@ function Loop:get_exception_handler() end
 
 ---@param context eddy.ExceptionContext
 function Loop:call_exception_handler(context) end
+
+---Lets `factory(loop, f, ...)` make the tasks of this loop: it is called for each, with the function or Coroutine and the
+---arguments, and returns the Task. What it calls meanwhile makes tasks the usual way. nil: the usual way again.
+---@param factory? fun(loop: eddy.Loop, f: function|eddy.Coroutine, ...: any): eddy.Task
+function Loop:set_task_factory(factory) end
+
+---@return function? factory
+function Loop:get_task_factory() end
+
+---Closes the generators that were begun and left open, and waits for that.
+---@async
+function Loop:shutdown_asyncgens() end
 
 ---A call that was asked for with `call_soon`, `call_later` or `call_at`.
 ---@class eddy.Handle
