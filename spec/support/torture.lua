@@ -1,9 +1,9 @@
 -- Cancels the main task of a scenario at every moment there is, one after the other, and looks at what is left.
 --
--- A scenario is a function of a stage. It prepares things and returns the main function, and a function that looks at
--- them when main and all others have ended. Each run has a loop of its own on a virtual clock, so a run can be made
--- again: what is printed when one fails, (scenario, mode, seed, k, k2), leads to the same run. The seed is the Runner's,
--- which shuffles the tasks that are ready; 0 leaves them in order.
+-- A scenario is a function of a stage. It prepares things and returns the main function, a function that looks at them
+-- when main and all others have ended, and one that is called between main's end and theirs. Each run has a loop of its
+-- own on a virtual clock, so a run can be made again: what is printed when one fails, (scenario, mode, seed, k, k2),
+-- leads to the same run. The seed is the Runner's, which shuffles the tasks that are ready; 0 leaves them in order.
 --   turns   main is cancelled from a callback of the loop at its k-th moment: whenever main's state has changed, as
 --           seen once a turn, and by a timer of each millisecond that is older than those of the scenario
 --   calls   main is cancelled from within, by a hook, when it makes its k-th call: it is told at its next wait

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* What the value at idx is called: its __name, else its type.   [-0, +1, m] */
-static const char *push_typename(lua_State *L, int idx) {
+const char *eddy__arg_typename(lua_State *L, int idx) {
   if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING) return lua_tostring(L, -1);
   if (lua_islightuserdata(L, idx)) return lua_pushliteral(L, "light userdata");
   return lua_pushstring(L, lua_isnone(L, idx) ? "no value" : luaL_typename(L, idx));
@@ -35,19 +35,47 @@ void eddy__arg_name(lua_State *L, const char *name) {
   lua_pop(L, 1);
 }
 
+/* [-0, +1, -] */
+void eddy__arg_name_of(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) != LUA_TTABLE) return;
+  lua_pushvalue(L, idx);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+/* Pops a function and pushes its name; `ar` says how it was called.   [-1, +1, m] */
+static const char *push_name(lua_State *L, const lua_Debug *ar) {
+  const char *name = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE) {
+    lua_insert(L, -2);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    name = lua_tostring(L, -1);
+  } else {
+    lua_pop(L, 1);
+  }
+  if (name != NULL && strncmp(name, "__", 2) != 0) return name;
+  lua_pop(L, 1);
+  return lua_pushstring(L, ar->name != NULL ? ar->name : "?");
+}
+
+/* [-0, +1, m] */
+const char *eddy__arg_function(lua_State *L) {
+  lua_Debug ar;
+  luaL_checkstack(L, 6, NULL);
+  if (!lua_getstack(L, 0, &ar)) return lua_pushliteral(L, "?");
+  lua_getinfo(L, "nf", &ar);
+  return push_name(L, &ar);
+}
+
 /* [-0, +0, v] */
 int eddy__arg_error(lua_State *L, int arg, const char *text) {
   lua_Debug ar;
   luaL_checkstack(L, 8, NULL);
   if (!lua_getstack(L, 0, &ar)) return luaL_error(L, "bad argument #%d (%s)", arg, text);
   lua_getinfo(L, "nf", &ar);
-  const char *name = NULL;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE) {
-    lua_pushvalue(L, -2);
-    lua_rawget(L, -2);
-    name = lua_tostring(L, -1);
-  }
-  if (name == NULL) name = ar.name != NULL ? ar.name : "?";
+  const char *name = push_name(L, &ar);
   if (ar.namewhat != NULL && strcmp(ar.namewhat, "method") == 0 && --arg == 0)
     return luaL_error(L, "calling '%s' on bad self (%s)", name, text);
   return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, text);
@@ -55,7 +83,7 @@ int eddy__arg_error(lua_State *L, int arg, const char *text) {
 
 /* [-0, +0, v] */
 int eddy__arg_expected(lua_State *L, int arg, const char *expected) {
-  const char *got = push_typename(L, arg);
+  const char *got = eddy__arg_typename(L, arg);
   return eddy__arg_error(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
 }
 
@@ -86,13 +114,20 @@ lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise) {
   return lua_isnoneornil(L, arg) ? otherwise : eddy__check_integer(L, arg);
 }
 
+/* [-0, +0, m] */
+bool eddy__arg_callable(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (lua_isfunction(L, idx)) return true;
+  int top = lua_gettop(L);
+  bool callable = luaL_getmetafield(L, idx, "__call") == LUA_TFUNCTION &&
+                  luaL_getmetafield(L, idx, "__uncallable") == LUA_TNIL;
+  lua_settop(L, top);
+  return callable;
+}
+
 /* [-0, +0, v] */
 void eddy__check_function(lua_State *L, int arg) {
-  if (lua_isfunction(L, arg)) return;
-  if (luaL_getmetafield(L, arg, "__call") != LUA_TNIL)
-    lua_pop(L, 1);
-  else
-    eddy__arg_expected(L, arg, "function");
+  if (!eddy__arg_callable(L, arg)) eddy__arg_expected(L, arg, "function");
 }
 
 /* [-0, +0, v] */
@@ -121,7 +156,7 @@ static int get(lua_State *L, int arg, const char *name) {
 
 /* [-0, +0, v] */
 static void wrong(lua_State *L, int arg, const char *name, const char *expected) {
-  const char *got = push_typename(L, -1);
+  const char *got = eddy__arg_typename(L, -1);
   const char *text = lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected, got);
   eddy__arg_error(L, arg, text);
 }

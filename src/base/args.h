@@ -17,6 +17,12 @@
  *   [-0, +0, m] */
 void eddy__arg_name(lua_State *L, const char *name);
 
+/* Pushes the name of the function at idx as it was noted, or nil.   [-0, +1, -] */
+void eddy__arg_name_of(lua_State *L, int idx);
+
+/* Pushes the name of the running C function, "?" if nobody knows it.   [-0, +1, m] */
+const char *eddy__arg_function(lua_State *L);
+
 /* Raises "bad argument #arg to 'f' (<text>)" at the caller, like luaL_argerror, which knows less names.  [-0, +0, v] */
 int eddy__arg_error(lua_State *L, int arg, const char *text);
 
@@ -42,7 +48,13 @@ lua_Number eddy__opt_seconds(lua_State *L, int arg);
 lua_Integer eddy__check_integer(lua_State *L, int arg);
 lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise);
 
-/* A function; `what` may be callable through __call as well.   [-0, +0, v] */
+/* What the value at idx is called in messages: its __name, else its type, or "no value".   [-0, +1, m] */
+const char *eddy__arg_typename(lua_State *L, int idx);
+
+/* Whether the value at idx can be called, and is not of a type with a field __uncallable.   [-0, +0, m] */
+bool eddy__arg_callable(lua_State *L, int idx);
+
+/* A function, or an object with __call; a type with a field __uncallable is none of these.   [-0, +0, v] */
 void eddy__check_function(lua_State *L, int arg);
 
 /* Checks that argument arg is nil, none or a table whose keys all stand in `names` (NULL ends it); an unknown

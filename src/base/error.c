@@ -284,9 +284,18 @@ static int l_group_tostring(lua_State *L) {
   return 1;
 }
 
+/* Class(...) was called with something else; the class itself is argument 1 of its __call.   [-0, +0, v] */
+static int class_argument(lua_State *L, int arg, const char *expected) {
+  const char *got = eddy__arg_typename(L, arg);
+  lua_getfield(L, 1, "__name");
+  return luaL_error(L, "bad argument #%d to '%s' (%s expected, got %s)", arg - 1, lua_tostring(L, -1), expected, got);
+}
+
 /* Class(message): errors whose fields matter take them as a table.   [-0, +1, e] */
 static int l_class_call(lua_State *L) {
   if (!is_class(L, 1)) return eddy__arg_expected(L, 1, "error class");
+  int given = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
   lua_settop(L, 3);
   push_class(L, EDDY_E_GROUP);
   int group = lua_gettop(L);
@@ -295,9 +304,11 @@ static int l_class_call(lua_State *L) {
   while (!is_group && lua_rawgetp(L, -1, &super_key) == LUA_TTABLE)
     is_group = lua_rawequal(L, -1, group);
   if (is_group) {
-    if (lua_type(L, 2) != LUA_TSTRING) eddy__arg_expected(L, 2, "string");
-    if (!lua_istable(L, 3)) eddy__arg_expected(L, 3, "table");
-    eddy__arg_check(L, lua_rawlen(L, 3) > 0, 3, "a group needs at least one error");
+    if (given < 3) lua_settop(L, given); /* to tell no value from nil */
+    if (lua_type(L, 2) != LUA_TSTRING) class_argument(L, 2, "string");
+    if (!lua_istable(L, 3)) class_argument(L, 3, "table");
+    if (lua_rawlen(L, 3) == 0)
+      luaL_error(L, "bad argument #2 to 'ExceptionGroup' (a group needs at least one error)");
   }
   lua_settop(L, 3);
   bool fields = lua_getfield(L, 1, "_fields") != LUA_TNIL && lua_istable(L, 2) &&

@@ -20,7 +20,7 @@ static bool has_await(lua_State *L, int idx) {
   if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || !lua_getmetatable(L, idx)) return false;
   lua_pushliteral(L, "__await");
   lua_rawget(L, -2);
-  bool has = !lua_isnil(L, -1);
+  bool has = lua_isfunction(L, -1);
   lua_pop(L, 2);
   return has;
 }
@@ -70,9 +70,10 @@ eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx) {
 
 /* [-0, +0, v] */
 void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f) {
-  if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "a task cannot await itself");
+  if (task == NULL) return;
+  if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", eddy__arg_function(L));
   if (f->loop != task->future.loop || f->generation != task->future.generation)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "the future belongs to another loop");
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", eddy__arg_function(L));
 }
 
 /* [-0, +0, m] */
@@ -101,6 +102,8 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
     }
     if (eddy__object_test(L, -1, &eddy__type_coroutine) != NULL)
       eddy__coroutine_check(L, lua_gettop(L));
+    eddy__future *f = eddy__future_test(L, rt, -1);
+    if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, rt->current, f);
     lua_pop(L, 1);
   }
   lua_createtable(L, n > 0 && n < 1 << 26 ? (int)n : 0, 0);
@@ -272,6 +275,8 @@ static int l_wait_for(lua_State *L) {
   eddy__awaitable_check(L, rt, 1);
   lua_Number seconds = eddy__opt_seconds(L, 2);
   eddy__task *task = eddy__running(L, "wait_for");
+  eddy__future *f = eddy__future_test(L, rt, 1);
+  if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
   if (seconds <= 0) return wait_for_nothing(L, task);
   bool function = lua_isfunction(L, 1);
   if (!function) lua_settop(L, 2);

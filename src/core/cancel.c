@@ -201,6 +201,8 @@ static int raise_timeout(lua_State *L, int cause) {
 static int l_timeout_close(lua_State *L) {
   eddy__timeout *t = eddy__object_check(L, 1, &type_timeout);
   lua_settop(L, 2);
+  if (t->state <= EXPIRING && eddy__runtime_of(L)->current != t->task && eddy__future_pending(&t->task->future))
+    eddy__error_throw(L, EDDY_E_RUNTIME, "a timeout can only be closed by the task that opened it");
   if (eddy__timeout_end(L, t, lua_isnil(L, 2) ? 0 : 2)) return raise_timeout(L, 2);
   return 0;
 }

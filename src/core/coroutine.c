@@ -49,7 +49,7 @@ void eddy__coroutine_abandon(lua_State *L, int idx) {
 void eddy__coroutine_check(lua_State *L, int idx) {
   eddy__coroutine *c = lua_touserdata(L, idx);
   if (c->state == CREATED) return;
-  eddy__error_throw(L, EDDY_E_RUNTIME, "%s",
+  eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': %s", eddy__arg_function(L),
                     c->state == CLOSED ? "the Coroutine was closed before it was awaited"
                                        : "the Coroutine was awaited or started before: call the async "
                                          "function again for a new one");
@@ -283,6 +283,8 @@ void eddy__coroutine_room(lua_State *L, eddy__runtime *rt) {
                                        {"iscoroutine", l_is_coroutine},
                                        {NULL, NULL}};
   eddy__object_type(L, &eddy__type_coroutine, NULL, methods, meta, lua_gettop(L) - 1);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "__uncallable"); /* its __call is there to say so */
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &stepping_key) != LUA_TTABLE) {

@@ -192,7 +192,7 @@ static int l_cancelled(lua_State *L) {
 static int l_result(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
   if (eddy__future_pending(f))
-    return eddy__error_throw(L, EDDY_E_INVALID_STATE, "the result is not there yet");
+    return eddy__error_throw(L, EDDY_E_INVALID_STATE, "'result': the result is not there yet");
   return eddy__future_results(L, f, 1);
 }
 
@@ -200,7 +200,7 @@ static int l_result(lua_State *L) {
 static int l_exception(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
   if (eddy__future_pending(f))
-    return eddy__error_throw(L, EDDY_E_INVALID_STATE, "the exception is not there yet");
+    return eddy__error_throw(L, EDDY_E_INVALID_STATE, "'exception': the exception is not there yet");
   if (f->state == EDDY_F_DONE) return 0;
   eddy__future_error(L, f, 1);
   return f->state == EDDY_F_CANCELLED ? lua_error(L) : 1;
@@ -243,7 +243,7 @@ static int l_add_done_callback(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
   eddy__check_function(L, 2);
   eddy__loop *loop = eddy__future_loop(f);
-  if (loop == NULL) return eddy__error_throw(L, EDDY_E_RUNTIME, "the future's loop is closed");
+  if (loop == NULL) return eddy__error_throw(L, EDDY_E_RUNTIME, "'add_done_callback': the future's loop is closed");
   lua_settop(L, 2);
   lua_pushvalue(L, 1); /* its argument, and what keeps the future alive meanwhile */
   eddy__callback_when_done(eddy__callback_new(L, loop, 2), f);
@@ -253,7 +253,7 @@ static int l_add_done_callback(lua_State *L) {
 /* f:remove_done_callback(f) -> how many   [-0, +1, v] */
 static int l_remove_done_callback(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
-  eddy__arg_any(L, 2);
+  eddy__check_function(L, 2);
   lua_pushinteger(L, eddy__callback_remove(L, f, 2));
   return 1;
 }

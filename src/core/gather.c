@@ -225,9 +225,11 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
-/* Whether gather was given a list: a table that is no awaitable.   [-0, +0, m] */
-static bool is_list(lua_State *L, eddy__runtime *rt) {
-  return lua_istable(L, 1) && !eddy__awaitable(L, rt, 1);
+/* Whether gather was given a list: a table that has no __await, not even a wrong one.   [-0, +0, m] */
+static bool is_list(lua_State *L) {
+  if (!lua_istable(L, 1) || luaL_getmetafield(L, 1, "__await") == LUA_TNIL) return lua_istable(L, 1);
+  lua_pop(L, 1);
+  return false;
 }
 
 /* eddy.gather(aw, ...), eddy.gather({aw, ...}, {return_exceptions=}) -> list of first results   [-0, +1, y] */
@@ -235,7 +237,7 @@ static int l_gather(lua_State *L) {
   static const char *const options[] = {"return_exceptions", NULL};
   eddy__runtime *rt = eddy__runtime_of(L);
   bool return_exceptions = false;
-  if (is_list(L, rt)) {
+  if (is_list(L)) {
     eddy__check_options(L, 2, options);
     return_exceptions = eddy__option_boolean(L, 2, "return_exceptions", false);
     lua_settop(L, 1);

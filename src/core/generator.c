@@ -7,6 +7,7 @@
 #include "core/generator.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "base/args.h"
 #include "base/error.h"
@@ -90,7 +91,7 @@ static int next_value(lua_State *L, generator *g, int n, bool again) {
 static int go_on(lua_State *L, generator *g) {
   int n = lua_gettop(L) - 1;
   if (g->state == CLOSED) return lua_pushnil(L), 1;
-  if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "the generator is running already");
+  if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "'next': the generator is running already");
   if (g->state == CREATED && n > 0)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'asend': nothing can be sent to a generator that has not started");
   if (!lua_checkstack(g->co, n + 4)) return luaL_error(L, "too many values to send");
@@ -149,7 +150,7 @@ static int l_close(lua_State *L) {
   lua_settop(L, 1);
   if (g->state == CREATED) close_books(g);
   if (g->state == CLOSED) return 0;
-  if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "a running generator cannot be closed");
+  if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "'aclose': a running generator cannot be closed");
   eddy__error_push(L, EDDY_E_CANCELLED, "the generator was closed");
   lua_setiuservalue(L, 1, UV_ERROR);
   g->closing = true;
@@ -181,7 +182,10 @@ static int l_tostring(lua_State *L) {
  * value. Upvalues: the record, the body.   [-n, +4, m] */
 static int l_make(lua_State *L) {
   int n = lua_gettop(L);
+  lua_Debug ar;
   luaL_checkstack(L, 10, NULL);
+  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && strcmp(ar.namewhat, "for iterator") == 0)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "a generator function is called to make a generator: for x in f() do");
   generator *g = eddy__object_new(L, &type_generator, sizeof *g, UV_COUNT);
   eddy__list_init(&g->link);
   lua_State *co = lua_newthread(L);

@@ -91,7 +91,7 @@ static int l_create_task(lua_State *L) {
   eddy__group *g = check(L);
   if (g->state == FINISHED || g->aborting) eddy__coroutine_abandon(L, 2); /* refused: it need not be awaited */
   check_open(L, "create_task");
-  eddy__arg_any(L, 2);
+  if (lua_isnone(L, 2)) eddy__awaitable_check(L, eddy__runtime_of(L), 2);
   adopt(g, eddy__task_create(L, g->task->future.loop, 2));
   return 1;
 }
@@ -171,6 +171,8 @@ static int l_start(lua_State *L) {
   eddy__check_function(L, 2);
   eddy__task *task = eddy__running(L, "start");
   eddy__loop *loop = g->task->future.loop;
+  if (task->future.loop != loop)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'start': the TaskGroup belongs to another loop");
   eddy__coroutine_unwrap(L, 2);
   eddy__future_new(L, loop);
   int started = lua_gettop(L);

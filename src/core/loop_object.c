@@ -41,7 +41,7 @@ static eddy__loop *open_loop(const eddy__loop_object *o) {
 /* [-0, +0, v] */
 eddy__loop *eddy__loop_check(lua_State *L, int arg) {
   eddy__loop *loop = open_loop(eddy__object_check(L, arg, &eddy__type_loop));
-  if (loop == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "the loop is closed");
+  if (loop == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the loop is closed", eddy__arg_function(L));
   return loop;
 }
 
@@ -107,7 +107,7 @@ static int l_create_task(lua_State *L) {
 static eddy__loop *check_idle(lua_State *L, const char *name) {
   eddy__loop *loop = eddy__loop_check(L, 1);
   eddy__runtime *rt = eddy__runtime_of(L);
-  if (loop->is_running) eddy__error_throw(L, EDDY_E_RUNTIME, "this loop is running already");
+  if (loop->is_running) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': this loop is running already", name);
   if (rt->loop != NULL && !eddy__loop_replaceable(rt->loop))
     eddy__error_throw(L, EDDY_E_RUNTIME, "'%s' cannot be called from a running loop", name);
   luaL_checkstack(L, 20, NULL);
@@ -130,10 +130,10 @@ static int l_run_until_complete(lua_State *L) {
   lua_settop(L, 2);
   eddy__future *f = eddy__task_ensure(L, loop, 2);
   if (f->loop != loop || f->generation != loop->generation)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "the future belongs to another loop");
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'run_until_complete': the future belongs to another loop");
   if (eddy__runner_drive(L, loop, 3, true) != 0) return lua_error(L);
   if (eddy__future_pending(f))
-    eddy__error_throw(L, EDDY_E_RUNTIME, "the loop was stopped before the future completed");
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'run_until_complete': the loop was stopped before the future completed");
   return eddy__future_results(L, f, 3);
 }
 
@@ -149,7 +149,7 @@ static int l_close(lua_State *L) {
   eddy__loop *loop = open_loop(eddy__object_check(L, 1, &eddy__type_loop));
   if (loop == NULL) return 0;
   if (loop->is_running || loop->is_closing)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "a running loop cannot be closed");
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'close': a running loop cannot be closed");
   eddy__runtime *rt = eddy__runtime_of(L);
   if (rt->loop != NULL && !eddy__loop_replaceable(rt->loop))
     eddy__error_throw(L, EDDY_E_RUNTIME, "'close' cannot be called from a running loop");

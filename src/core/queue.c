@@ -130,7 +130,7 @@ static void heap_copy(lua_State *L, int t, size_t from, size_t to) {
 /* [-0, +0, v] */
 static void check_unchanged(lua_State *L, const queue *q, uint64_t changes) {
   if (q->changes != changes)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "the queue was used while its items were compared");
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the queue was used while its items were compared", eddy__arg_function(L));
 }
 
 /* Whether comparing the item at KEY with others may raise. */
@@ -465,12 +465,9 @@ static void push_key(lua_State *L) {
   lua_pushnil(L);
   if (!lua_istable(L, 2)) return;
   lua_pop(L, 1);
-  if (lua_getfield(L, 2, "key") == LUA_TNIL || lua_isfunction(L, -1)) return;
-  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) {
-    const char *got = luaL_typename(L, -1);
-    eddy__arg_error(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", got));
-  }
-  lua_pop(L, 1);
+  if (lua_getfield(L, 2, "key") == LUA_TNIL || eddy__arg_callable(L, -1)) return;
+  const char *got = eddy__arg_typename(L, -1);
+  eddy__arg_error(L, 2, lua_pushfstring(L, "option 'key': function expected, got %s", got));
 }
 
 /* Copies the table at the top.   [-0, +1, m] */

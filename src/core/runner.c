@@ -91,6 +91,7 @@ static eddy__loop_options check_options(lua_State *L, int arg) {
   o.is_virtual = eddy__option_choice(L, arg, "clock", clocks, 0) == 1;
   o.seed = (uint64_t)eddy__option_integer(L, arg, "seed", LUA_MININTEGER, LUA_MAXINTEGER, 0);
   o.shutdown_timeout = eddy__option_seconds(L, arg, "shutdown_timeout", 0);
+  eddy__option_string(L, arg, "name");
   o.slow_callback = eddy__option_seconds(L, arg, "slow_callback_duration", o.slow_callback);
   return o;
 }
@@ -113,7 +114,12 @@ static eddy__loop *open_loop(lua_State *L, eddy__runtime *rt, int arg) {
   eddy__loop *loop;
   if (option_function(L, arg, "loop_factory")) {
     lua_call(L, 0, 1);
-    loop = eddy__loop_check(L, lua_gettop(L));
+    eddy__loop_object *made = eddy__object_test(L, -1, &eddy__type_loop);
+    bool closed = made != NULL && (made->loop->generation != made->generation || !made->loop->is_open);
+    if (made == NULL || closed)
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': option 'loop_factory' has returned %s", eddy__arg_function(L),
+        closed ? "a closed Loop" : "no Loop");
+    loop = made->loop;
   } else {
     if (option_function(L, arg, "exception_handler")) lua_pop(L, 1);
     loop = eddy__loop_open(L, rt, &o);
@@ -182,7 +188,7 @@ static int run_main(lua_State *L, eddy__loop *loop, int main, int owner) {
     lua_settop(L, main);
     eddy__future *f = lua_touserdata(L, main);
     if (f->loop != loop || f->generation != loop->generation)
-      eddy__error_throw(L, EDDY_E_RUNTIME, "the future belongs to another loop");
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'run': the future belongs to another loop");
   } else {
     eddy__task_create(L, loop, main);
     lua_pushliteral(L, "main");
@@ -198,7 +204,7 @@ static int run_main(lua_State *L, eddy__loop *loop, int main, int owner) {
     lua_setiuservalue(L, owner, UV_CONTEXT);
   }
   if (rc != 0 || !eddy__future_pending(lua_touserdata(L, main))) return rc;
-  eddy__error_push(L, EDDY_E_RUNTIME, "the loop was stopped before the main task ended");
+  eddy__error_push(L, EDDY_E_RUNTIME, "'run': the loop was stopped before the main task ended");
   return EDDY_STOPPED;
 }
 

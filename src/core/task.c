@@ -336,6 +336,12 @@ void eddy__task_release(eddy__task *task) {
 static const char *push_function_name(lua_State *L, const char *called) {
   int function = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
+  eddy__arg_name_of(L, function);
+  if (lua_isstring(L, -1)) { /* eddy's own */
+    lua_replace(L, function);
+    return lua_tostring(L, function);
+  }
+  lua_pop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (lua_pushnil(L); lua_next(L, function + 1); lua_settop(L, function + 2)) {
     if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) continue;
@@ -363,8 +369,12 @@ static bool can_be_suspended(lua_State *L) {
   int function = lua_gettop(L);
   bool can = false;
   luaL_checkstack(L, 8, NULL);
-  if (lua_getupvalue(L, function, 1) != NULL)
-    can = lua_touserdata(L, -1) == eddy__runtime_find(L);
+  if (lua_getupvalue(L, function, 1) != NULL && lua_touserdata(L, -1) == eddy__runtime_find(L)) {
+    eddy__arg_name_of(L, function);
+    const char *name = lua_tostring(L, -1); /* a queue calls key functions and comparisons, and cannot be suspended there */
+    can = name == NULL || (strncmp(name, "put", 3) != 0 && strncmp(name, "get", 3) != 0);
+  }
+  lua_settop(L, function);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, LUA_GNAME);
   for (size_t i = 0; lua_istable(L, -1) && i < sizeof names / sizeof *names; i++) {
@@ -578,7 +588,7 @@ eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
     return lua_touserdata(L, idx);
   }
   if (!lua_isfunction(L, idx)) {
-    if (!eddy__awaitable(L, rt, idx) && luaL_getmetafield(L, idx, "__call") == LUA_TNIL)
+    if (!eddy__awaitable(L, rt, idx) && luaL_getmetafield(L, idx, "__call") != LUA_TFUNCTION)
       eddy__awaitable_check(L, rt, idx);
     if (eddy__awaitable(L, rt, idx)) {
       lua_settop(L, idx);
@@ -597,7 +607,7 @@ eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
 /* eddy.create_task(f_or_coro, ...) -> Task   [-0, +1, v] */
 static int l_create_task(lua_State *L) {
   eddy__loop *loop = eddy__loop_running(L, "create_task");
-  eddy__arg_any(L, 1);
+  if (lua_isnone(L, 1)) eddy__awaitable_check(L, loop->rt, 1);
   eddy__task_create(L, loop, 1);
   return 1;
 }

@@ -3,9 +3,13 @@
 --
 -- context.lua - what src/core/context.c gives to Lua, for editors (LuaCATS) and for people. Nothing here runs.
 -- The model is PEP 567's (https://peps.python.org/pep-0567/).
+-- luacheck: ignore 241
 
----A variable that each task has a value of its own of. A task begins with what its creator sees at that moment; what it
----sets afterwards, only it and the tasks that it makes see. Callbacks run in the context in which they were scheduled.
+---@class eddy
+local eddy = {}
+
+---A variable that each task has a value of its own of. A task begins with what its creator sees at that moment; what
+---it sets afterwards, only it and the tasks that it makes see. Callbacks run in the context in which they were scheduled.
 ---@class eddy.ContextVar
 local ContextVar = {}
 
@@ -32,8 +36,8 @@ function ContextVar:get(default) end
 ---@return eddy.Token token for `reset`
 function ContextVar:set(value) end
 
----Makes it what it was before the `set` that gave the token. Raises RuntimeError for a token that was used before, or was
----made in another task; a bad argument for one of another variable.
+---Makes it what it was before the `set` that gave the token. Raises RuntimeError for a token that was used before, or
+---was made in another task; a bad argument for one of another variable.
 ---@param token eddy.Token
 function ContextVar:reset(token) end
 

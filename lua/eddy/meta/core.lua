@@ -478,6 +478,13 @@ local Generator = {}
 ---@return any ...
 function Generator:next() end
 
+---The same, and the values are what the body's `yield` returns.
+---Raises RuntimeError for values when the body has not begun.
+---@async
+---@param ... any
+---@return any ...
+function Generator:asend(...) end
+
 ---Ends it: CancelledError is raised in the body where it stands, so that its `<close>` variables are closed; they may
 ---wait. Twice is fine.
 ---Raises what the body raises meanwhile; RuntimeError when the body yields instead of ending, and when it runs.
@@ -769,8 +776,8 @@ function Loop:get_exception_handler() end
 ---@param context eddy.ExceptionContext
 function Loop:call_exception_handler(context) end
 
----Lets `factory(loop, f, ...)` make the tasks of this loop: it is called for each, with the function or Coroutine and the
----arguments, and returns the Task. What it calls meanwhile makes tasks the usual way. nil: the usual way again.
+---Lets `factory(loop, f, ...)` make the tasks of this loop: it is called for each, with the function or Coroutine and
+---the arguments, and returns the Task. What it calls meanwhile makes tasks the usual way. nil: the usual way again.
 ---@param factory? fun(loop: eddy.Loop, f: function|eddy.Coroutine, ...: any): eddy.Task
 function Loop:set_task_factory(factory) end
 
