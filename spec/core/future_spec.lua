@@ -75,9 +75,9 @@ describe("a Future #virtual", function()
 
   it("has no result and no exception before it is done", function()
     local future = new_future()
-    assert.equal("InvalidStateError: the result is not there yet",
+    assert.equal("InvalidStateError: 'result': the result is not there yet",
       tostring(raised(eddy.InvalidStateError, future.result, future)))
-    assert.equal("InvalidStateError: the exception is not there yet",
+    assert.equal("InvalidStateError: 'exception': the exception is not there yet",
       tostring(raised(eddy.InvalidStateError, future.exception, future)))
   end)
 
@@ -199,7 +199,7 @@ describe("a Future #virtual", function()
     expect("bad argument #1 to 'set_exception' (value expected)", function() future:set_exception() end)
     expect("bad argument #1 to 'add_done_callback' (function expected, got nil)",
       function() future:add_done_callback(nil) end)
-    expect("bad argument #1 to 'remove_done_callback' (value expected)", function() future:remove_done_callback() end)
+    expect("bad argument #1 to 'remove_done_callback' (function expected, got no value)", function() future:remove_done_callback() end)
     for _, name in ipairs { "done", "cancelled", "result", "exception", "set_result", "set_exception", "cancel",
       "add_done_callback", "remove_done_callback", "get_loop", "await" } do
       local method = future[name]
@@ -461,9 +461,9 @@ describe("a Future of another loop #plain", function()
     local other <close> = eddy.new_event_loop()
     local future = other:create_future()
     eddy.run(function()
-      assert.equal("RuntimeError: the future belongs to another loop",
+      assert.equal("RuntimeError: 'await': the future belongs to another loop",
         tostring(raised(eddy.RuntimeError, eddy.await, future)))
-      assert.equal("RuntimeError: the future belongs to another loop",
+      assert.equal("RuntimeError: 'await': the future belongs to another loop",
         tostring(raised(eddy.RuntimeError, eddy.wait_for, future, 1)))
     end)
   end)

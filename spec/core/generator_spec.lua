@@ -245,9 +245,9 @@ describe("eddy.generator #virtual", function()
     local g = eddy.generator(print)()
     for _, name in ipairs { "next", "aclose" } do
       local method = g[name]
-      assert.equal("bad argument #1 to 'method' (Generator expected, got table)",
+      assert.equal("bad argument #1 to '" .. name .. "' (Generator expected, got table)",
         bad_argument(function() method({}) end))
-      assert.equal("bad argument #1 to 'method' (Generator expected, got Task)",
+      assert.equal("bad argument #1 to '" .. name .. "' (Generator expected, got Task)",
         bad_argument(function() method(eddy.current_task()) end))
     end
   end)

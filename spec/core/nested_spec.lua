@@ -296,11 +296,6 @@ local programs = {
     local ok, err = pcall(nest)
     return ok, tostring(err):match("C stack overflow"), lib.resume(lib.create(function() return "fine" end))
   end },
-  { "a stack overflow inside is an error", function(lib)
-    local function forever() return 1 + forever() end
-    local ok, err = lib.resume(lib.create(forever))
-    return ok, (tostring(err):match("stack overflow"))
-  end },
   { "arguments that are none", function(lib, note)
     for _, name in ipairs { "create", "wrap", "resume", "close", "status" } do
       local ok, err = pcall(lib[name], 7)
@@ -370,6 +365,14 @@ end)
 describe("eddy.coroutine keeps #virtual", function()
   it("the error that wrap raises as it is, where Lua's puts a place before a text", function()
     assert.same({ false, "boom" }, { pcall(co.wrap(error), "boom", 0) })
+  end)
+
+  it("a stack overflow inside an error of the coroutine", function()
+    local function forever() return 1 + forever() end
+    local ok, err = co.resume(co.create(forever))
+    assert.is_false(ok)
+    assert.matches("stack overflow", tostring(err))
+    assert.equal("fine", eddy.sleep(1, "fine"))
   end)
 
   it("no <close> variables open when resume returns an error, where Lua's leaves them to close", function()

@@ -252,7 +252,7 @@ describe("a Task's end #virtual", function()
       eddy.sleep(0)
       return raised(eddy.RuntimeError, eddy.await, task).message, raised(eddy.RuntimeError, task.await, task).message
     end)
-    assert.same({ "a task cannot await itself", "a task cannot await itself" }, { eddy.await(task) })
+    assert.same({ "'await': a task cannot await itself", "'await': a task cannot await itself" }, { eddy.await(task) })
   end)
 
   it("may be the end of another's error: it passes through a chain of awaits untouched", function()
@@ -271,7 +271,7 @@ describe("a Task of another loop #plain", function()
     local other <close> = eddy.new_event_loop { clock = "virtual" }
     local task = other:create_task(eddy.sleep, 1)
     testing.virtual_clock(function()
-      assert.equal("the future belongs to another loop", raised(eddy.RuntimeError, eddy.await, task).message)
+      assert.equal("'await': the future belongs to another loop", raised(eddy.RuntimeError, eddy.await, task).message)
     end)
     other:run_until_complete(task)
   end)

@@ -1,4 +1,5 @@
--- The programs in README.md and docs/tutorial.md: each runs with the eddy command and prints what stands below it.
+-- The programs in README.md, docs/tutorial.md and docs/guide: each runs with the eddy command and prints what stands
+-- below it. And the names in docs/guide/from-asyncio.md.
 --
 -- A ```lua block is a whole program, unless its first line is "-- fragment": then it must compile, no more. If its
 -- first line is a file's name ("-- app.lua"), that is its name. A ```text block after it, with nothing but blank lines
@@ -52,7 +53,12 @@ local function run(name, text, finally)
     :format(dir, root, guard, command, name))
 end
 
-for _, path in ipairs { "README.md", "docs/tutorial.md" } do
+local paths = { "README.md", "docs/tutorial.md" }
+for name in output_of("ls '" .. root .. "/docs/guide'"):gmatch("[^\n]+%.md") do
+  paths[#paths + 1] = "docs/guide/" .. name
+end
+
+for _, path in ipairs(paths) do
   describe(path .. " #plain", function()
     for _, block in ipairs(blocks_of(path)) do
       if block.kind == "lua" then
@@ -71,3 +77,46 @@ for _, path in ipairs { "README.md", "docs/tutorial.md" } do
     end
   end)
 end
+
+describe("docs/guide/from-asyncio.md names", function()
+  local eddy = require "eddy"
+
+  -- What the names before a colon or dot stand for in its tables.
+  local function examples(finally)
+    local loop, lock = eddy.get_running_loop(), eddy.Lock()
+    local server = eddy.start_server(function() end, "127.0.0.1", 0)
+    local stream = eddy.open_connection(server:address())
+    local runner = eddy.Runner()
+    finally(function()
+      stream:close()
+      server:close()
+      runner:close()
+    end)
+    return {
+      eddy = eddy, loop = loop, lock = lock, server = server, stream = stream, runner = runner,
+      task = eddy.current_task(), future = loop:create_future(), handle = loop:call_soon(type, 1),
+      scope = eddy.timeout(nil), group = eddy.TaskGroup(), event = eddy.Event(), condition = eddy.Condition(lock),
+      barrier = eddy.Barrier(1), queue = eddy.Queue(),
+    }
+  end
+
+  -- Calls f(object, name, whether the row says "not yet", row) for each name in the column of eddy.
+  local function each_name(objects, f)
+    for line in io.lines(root .. "/docs/guide/from-asyncio.md") do
+      local column = line:match("^|[^|]*|([^|]*)|")
+      for before, name in (column or ""):gmatch("`(%l+)[.:]([%w_]+)`") do
+        f(assert(objects[before], "what is " .. before .. "?"), name, column:find("not yet", 1, true), line)
+      end
+    end
+  end
+
+  it("what is there, and nothing that is not", function()
+    local count = 0
+    each_name(examples(finally), function(object, name, is_missing, line)
+      local _, value = pcall(function() return object[name] end)
+      count = count + 1
+      assert.equal(not is_missing, value ~= nil, line)
+    end)
+    assert.is_true(count > 100)
+  end)
+end)

@@ -233,6 +233,7 @@ scenarios["map"] = function(s)
 end
 
 scenarios["TaskGroup:start"] = function(s)
+  s.may_report = function(err) return err == "boom" end   -- if its starter was cancelled, nobody takes it
   return function()
     local group <close> = eddy.TaskGroup()
     local function service(started, name)
@@ -410,6 +411,42 @@ scenarios["several consumers of a queue"] = function(s)
   return function()
     for _ = 1, 4 do items.get() end
   end, items.account, function() main_is_over = true end
+end
+
+scenarios["select"] = function(s)
+  local first, second = eddy.Queue(1), eddy.Queue(1)
+  local given, taken = {}, {}
+  local function feed(queue, name, every)
+    s:spawn(function()
+      for i = 1, 3 do
+        sleep(every)
+        given[#given + 1] = name .. i
+        queue:put(name .. i)
+        s:note "fed"
+      end
+    end)
+  end
+  feed(first, "a", 1)
+  feed(second, "b", 2)
+  return function()
+    local future = eddy.get_running_loop():create_future()
+    while #taken < 6 do
+      local _ <close> = s:hold("round")
+      local which, item = eddy.select { first, second, future, 1.5 * MS }
+      s:check(which ~= 3, "nobody has set the future")
+      if which < 3 then taken[#taken + 1] = item end
+    end
+    s:check(not future:done(), "a loser was touched")
+  end, function()
+    table.sort(given)
+    table.sort(taken)
+    s:equal(table.concat(given, " "), table.concat(taken, " "), "items")
+  end, function()
+    while #taken < 6 do                                     -- somebody else takes what is left
+      local _, item = eddy.select { first, second }
+      taken[#taken + 1] = item
+    end
+  end
 end
 
 scenarios["Condition"] = function(s)
@@ -701,6 +738,39 @@ scenarios["lines over TCP"] = function(s)
     end
     sleep(1)
   end
+end
+
+scenarios["callbacks of eddy.sort and eddy.gsub"] = function(s)
+  return function()
+    local list = { 3, 1, 2 }
+    eddy.sort(list, function(a, b)
+      local _ <close> = s:hold("compare")
+      sleep(1)
+      return a < b
+    end)
+    s:equal("1 2 3", table.concat(list, " "), "sorted")
+    s:equal("a1b2", (eddy.gsub("a b ", " ", (function()
+      local n = 0
+      return function()
+        local _ <close> = s:hold("replace", 1)
+        n = n + 1
+        return tostring(n)
+      end
+    end)())), "replaced")
+  end
+end
+
+scenarios["a file written and read"] = function(s)
+  local path = os.tmpname()
+  return function()
+    local _ <close> = s:hold("main")
+    for i = 1, 2 do
+      local file <close> = eddy.open(path, "w")
+      s:note "opened"
+      file:write("line " .. i, "\n")
+    end
+    for line in eddy.lines(path) do s:equal("line 2", line, "what was written") end
+  end, function() os.remove(path) end
 end
 
 describe("cancelled at every moment #plain", function()

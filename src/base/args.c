@@ -55,7 +55,7 @@ static const char *push_name(lua_State *L, const lua_Debug *ar) {
   } else {
     lua_pop(L, 1);
   }
-  if (name != NULL && strncmp(name, "__", 2) != 0) return name;
+  if (name != NULL) return name;
   lua_pop(L, 1);
   return lua_pushstring(L, ar->name != NULL ? ar->name : "?");
 }

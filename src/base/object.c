@@ -14,13 +14,13 @@ void eddy__object_meta(lua_State *L, const eddy__type *type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
 }
 
-/* Sets the functions of `list` in the table at the top, with the value at `up` as upvalue; errors call metamethods by
- * the name of the type.  [-0, +0, m] */
+/* Sets the functions of `list` in the table at the top, with the value at `up` as upvalue; errors name __call as
+ * the type.  [-0, +0, m] */
 static void set_functions(lua_State *L, const luaL_Reg *list, int up, const char *type) {
   for (; list != NULL && list->name != NULL; list++) {
     if (up != 0) lua_pushvalue(L, up);
     lua_pushcclosure(L, list->func, up != 0);
-    eddy__arg_name(L, strncmp(list->name, "__", 2) == 0 ? type : list->name);
+    eddy__arg_name(L, strcmp(list->name, "__call") == 0 ? type : list->name);
     lua_setfield(L, -2, list->name);
   }
 }

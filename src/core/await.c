@@ -20,7 +20,7 @@ static bool has_await(lua_State *L, int idx) {
   if ((type != LUA_TTABLE && type != LUA_TUSERDATA) || !lua_getmetatable(L, idx)) return false;
   lua_pushliteral(L, "__await");
   lua_rawget(L, -2);
-  bool has = lua_isfunction(L, -1);
+  bool has = !lua_isnil(L, -1) && eddy__arg_callable(L, -1);
   lua_pop(L, 2);
   return has;
 }

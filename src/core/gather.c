@@ -49,9 +49,19 @@ static void cancel_gather(eddy__task *task, eddy__cancelling *request) {
 static const eddy__wait wait_gather = {"gather", cancel_gather};
 static const eddy__wait wait_map = {"map", cancel_gather};
 
+/* Whether its task still waits here: a script may have closed the coroutine that did. */
+static bool is_awaited(const gather *g) {
+  const eddy__wait *wait = g->task->wait;
+  return (wait == &wait_gather || wait == &wait_map) && g->task->waits_for == g;
+}
+
+static void wake(gather *g) {
+  if (is_awaited(g)) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+}
+
 /* One of map's workers has failed: the others need not go on. */
 static void cancel_rest(gather *g) {
-  if (lua_status(g->task->at) != LUA_YIELD) return; /* a script has closed its coroutine */
+  if (!is_awaited(g) || lua_status(g->task->at) != LUA_YIELD) return;
   eddy__cancelling request;
   eddy__cancel_begin(&request, eddy__runtime_thread(g->task->future.loop->rt), 0);
   ask_all(g, &request);
@@ -67,10 +77,10 @@ static void on_settled(eddy__waiter *w, eddy__future *f) {
       if (!g->cancelled) cancel_rest(g);
     } else if (!g->return_exceptions && !g->cancelled) {
       g->failed = f;
-      eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+      wake(g);
     }
   }
-  if (g->left == 0) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+  if (g->left == 0) wake(g);
 }
 
 /* Whatever the others bring now, nobody waits for it here: their errors are not lost, they are not wanted. But that of
@@ -221,7 +231,7 @@ static int l_gc(lua_State *L) {
   gather *g = eddy__object_check(L, 1, &type_gather);
   if (!g->linked) return 0;
   for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
-  eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+  wake(g);
   return 0;
 }
 

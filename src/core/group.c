@@ -114,20 +114,27 @@ static const eddy__type type_starting = {"TaskGroup:start"};
 
 typedef struct starting {
   eddy__task *task;
+  eddy__future *child_future;
   eddy__waiter child, started; /* linked while the task is suspended */
   bool linked;
 } starting;
 
 /* Whoever waits for the start and is asked to stop asks the child, and waits for its end. */
 static void cancel_start(eddy__task *task, eddy__cancelling *request) {
-  eddy__cancel_pass(request, task->waits_for, 0);
+  starting *s = task->waits_for;
+  eddy__cancel_pass(request, s->child_future, 0);
 }
 
 static const eddy__wait wait_start = {"TaskGroup:start", cancel_start};
 
+/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
+static void wake(starting *s) {
+  if (s->task->wait == &wait_start && s->task->waits_for == s) eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
+}
+
 static void on_event(eddy__waiter *w, eddy__future *f) {
   (void)f;
-  eddy__task_wake(w->owner, EDDY_WAKE_NORMAL);
+  wake(w->owner);
 }
 
 static int k_start(lua_State *L, int status, lua_KContext ctx) {
@@ -138,10 +145,16 @@ static int k_start(lua_State *L, int status, lua_KContext ctx) {
   s->linked = false;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
-  if (eddy__future_pending(started) && !eddy__future_pending(child) && child->state != EDDY_F_DONE)
-    eddy__wake_settle(task); /* its error, or the cancellation that went through it, is what is raised */
-  else
+  bool too_late = !eddy__future_pending(started);
+  if (!too_late && child->state == EDDY_F_CANCELLED) {
+    eddy__wake_settle(task); /* the cancellation went through it, and is what is raised */
+  } else if (eddy__wake_cancelled(task)) {
+    if (!too_late && child->state == EDDY_F_FAILED) { /* nobody will see its error here */
+      child->retrieved = false;
+      eddy__report_arm(L, child, CHILD);
+    }
     eddy__wake_check(L, task);
+  }
   if (!eddy__future_pending(started)) return eddy__future_results(L, started, STARTED);
   if (child->state == EDDY_F_DONE)
     return eddy__error_throw(L, EDDY_E_RUNTIME, "'start': the function ended without calling started()");
@@ -200,10 +213,11 @@ static int l_start(lua_State *L) {
   lua_replace(L, STARTED);
   lua_replace(L, CHILD);
   lua_settop(L, BLOCK);
-  s->child = s->started = (eddy__waiter){.on_settled = on_event, .owner = task};
+  s->child = s->started = (eddy__waiter){.on_settled = on_event, .owner = s};
   eddy__future_watch(&child->future, &s->child);
   eddy__future_watch(lua_touserdata(L, STARTED), &s->started);
-  task->waits_for = &child->future;
+  task->waits_for = s;
+  s->child_future = &child->future;
   s->task = task;
   s->linked = true;
   return eddy__suspend(L, task, &wait_start, k_start);
@@ -216,7 +230,7 @@ static int l_starting_gc(lua_State *L) {
   if (!s->linked) return 0;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
-  eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
+  wake(s);
   return 0;
 }
 

@@ -96,20 +96,29 @@ static int take_first(lua_State *L, selecting *s) {
 static void unlink_all(selecting *s) {
   for (size_t i = 0; i < s->n; i++) eddy__list_remove(&s->waiters[i].link);
   s->linked = false;
-  eddy__timer_stop(&s->task->future.loop->timers, &s->task->timer);
+}
+
+static void stop_timer(eddy__task *task) {
+  eddy__timer_stop(&task->future.loop->timers, &task->timer);
 }
 
 static void cancel_select(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   unlink_all(task->waits_for);
+  stop_timer(task);
   eddy__cancel_wait(task);
 }
 
 static const eddy__wait wait_select = {"select", cancel_select};
 
+/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
+static void wake(selecting *s) {
+  if (s->task->wait == &wait_select && s->task->waits_for == s) eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
+}
+
 static void on_event(eddy__waiter *w, eddy__future *f) {
   (void)f;
-  eddy__task_wake(w->owner, EDDY_WAKE_NORMAL);
+  wake(w->owner);
 }
 
 static void on_due(eddy__timer *t) {
@@ -144,6 +153,7 @@ static int k_select(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   selecting *s = lua_touserdata(L, BLOCK);
   unlink_all(s);
+  stop_timer((eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   return take_or_wait(L, s);
 }
@@ -153,7 +163,7 @@ static int l_gc(lua_State *L) {
   selecting *s = eddy__object_check(L, 1, &type_select);
   if (!s->linked) return 0;
   unlink_all(s);
-  eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
+  wake(s);
   return 0;
 }
 
@@ -190,7 +200,7 @@ static int l_select(lua_State *L) {
   for (size_t i = 0; i < s->n; i++) {
     eddy__list_init(&s->waiters[i].link);
     s->waiters[i].on_settled = on_event;
-    s->waiters[i].owner = task;
+    s->waiters[i].owner = s;
   }
   return take_or_wait(L, s);
 }

@@ -149,6 +149,8 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
 static void end(eddy__task *task) {
   task->phase = EDDY_T_ENDED;
   eddy__list_remove(&task->live);
+  eddy__list_remove(&task->waiter.link); /* see eddy__running */
+  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
   task->future.loop->ntasks--;
 }
 
@@ -426,6 +428,7 @@ eddy__task *eddy__running(lua_State *L, const char *name) {
   if (task == NULL || rt->leaf != L || !lua_isyieldable(L)) return complain(L, rt, name);
   eddy__list_remove(&task->waiter.link); /* still linked if a script has closed the coroutine that waited */
   if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  task->waits_for = NULL;
   return task;
 }
 

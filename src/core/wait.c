@@ -50,16 +50,25 @@ enum { FUTURES = 1, BLOCK }; /* in the frame of a suspended wait */
 
 static void unlink_all(waiting *w) {
   for (size_t i = 0; i < w->n; i++) eddy__list_remove(&w->waiters[i].link);
-  eddy__timer_stop(&w->task->future.loop->timers, &w->task->timer);
+}
+
+static void stop_timer(eddy__task *task) {
+  eddy__timer_stop(&task->future.loop->timers, &task->timer);
 }
 
 static void cancel_waiting(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   unlink_all(task->waits_for);
+  stop_timer(task);
   eddy__cancel_wait(task);
 }
 
 static const eddy__wait wait_wait = {"wait", cancel_waiting};
+
+/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
+static void wake(waiting *w) {
+  if (w->task->wait == &wait_wait && w->task->waits_for == w) eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
+}
 
 static bool is_enough(const waiting *w, const eddy__future *f) {
   return w->condition == FIRST || (w->condition == FIRST_FAILURE && f->state == EDDY_F_FAILED);
@@ -67,7 +76,7 @@ static bool is_enough(const waiting *w, const eddy__future *f) {
 
 static void on_settled(eddy__waiter *waiter, eddy__future *f) {
   waiting *w = waiter->owner;
-  if (--w->left == 0 || is_enough(w, f)) eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
+  if (--w->left == 0 || is_enough(w, f)) wake(w);
 }
 
 static void on_due(eddy__timer *t) {
@@ -79,6 +88,7 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   waiting *w = lua_touserdata(L, BLOCK);
   w->linked = false;
   unlink_all(w);
+  stop_timer((eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   lua_newtable(L);
   lua_newtable(L);
@@ -144,7 +154,7 @@ static int l_waiting_gc(lua_State *L) {
   waiting *w = eddy__object_check(L, 1, &type_waiting);
   if (!w->linked) return 0;
   unlink_all(w);
-  eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
+  wake(w);
   return 0;
 }
 
@@ -166,7 +176,7 @@ static void on_completed(eddy__waiter *w, eddy__future *f) {
   (void)f;
   completion *c = w->owner;
   c->order[c->came++] = (size_t)(w - c->waiters);
-  if (c->task != NULL) eddy__task_wake(c->task, EDDY_WAKE_NORMAL);
+  if (c->task != NULL && c->task->waits_for == c) eddy__task_wake(c->task, EDDY_WAKE_NORMAL);
 }
 
 static void cancel_completion(eddy__task *task, eddy__cancelling *request) {
