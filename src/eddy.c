@@ -20,6 +20,7 @@
 #include "core/nested.h"
 #include "core/queue.h"
 #include "core/report.h"
+#include "core/repr.h"
 #include "core/runner.h"
 #include "core/select.h"
 #include "core/sleep.h"
@@ -126,6 +127,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__generator_room(L, rt);
   eddy__runner_room(L, rt);
   eddy__timed_room(L, rt);
+  eddy__repr_room(L, rt);
   eddy__io_room(L, rt);
   lua_pushliteral(L, EDDY_VERSION);
   lua_setfield(L, -2, "_VERSION");

@@ -67,6 +67,48 @@ describe("The prompt of eddy", function()
     assert.equal("1\n2\n", (prompt "eddy.run(function() return 1 end)\neddy.run(function() return 2 end)\n"))
   end)
 
+  describe("keeps locals", function()
+    it("for the lines that follow, which may change them", function()
+      assert.equal("1\n3\n", (prompt "local x = 1\nx\nx = x + 2\nx\n"))
+      assert.equal("3\nnil\n", (prompt "local x, y = 1, 2; local z = 3\nx + y\nx = nil\nx\n"))
+      assert.equal("2\n", (prompt "local x = 1\nlocal x = x + 1\nx\n"))
+    end)
+
+    it("that are functions, of several lines, closed by then or constant", function()
+      assert.equal("24\n", (prompt("local function f(n)\nif n == 0 then return 1 end\nreturn n * f(n - 1)\n" ..
+        "end\nf(4)\n")))
+      assert.equal("1\n", (prompt "local t <const>, u <close> = { 1 }, nil\nt[1]\n"))
+    end)
+
+    it("that functions of later lines use", function()
+      assert.equal("2\n", (prompt "local n = 0\nfunction inc() n = n + 1 end\ninc() inc()\nn\n"))
+    end)
+
+    it("from globals of their name, even when they are nil", function()
+      assert.equal("1\t2\n", (prompt "x = 1\nlocal x = 2\n_G.x, x\n"))
+      assert.equal("nil\t1\n", (prompt "x = 1\nlocal x\nx, _G.x\n"))
+      assert.equal("1\t3\n", (prompt "x = 1\nlocal x\nx = 3\n_G.x, x\n"))
+      assert.equal("5\n", (prompt "local x = 1\ny = 5\n_G.y\n"))
+    end)
+
+    it("of input that waits, and of input that returns something", function()
+      assert.equal("7\n8\n", (prompt "local x = 7 eddy.sleep(0.001) return x\nx + 1\n"))
+      assert.equal("2\n3\n", (prompt "local x = 2 return tostring(x) + 0\nx + 1\n"))
+    end)
+
+    it("not of blocks, loops and functions, nor of a line that has failed", function()
+      assert.equal("nil\tnil\tnil\n", (prompt("do local a = 1 end for i = 1, 2 do local b = i end\n" ..
+        "function f() local c = 1 end f()\na, b, c\n")))
+      assert.equal("nil\n", (prompt "local x = 1 error 'boom'\nx\n"))
+    end)
+
+    it("and nothing else", function()
+      assert.equal("0\n", (prompt "local n = select('#', ...)\nn\n"))
+      assert.equal("nil\n", (prompt "local x = 1\n__locals__\n"))
+      assert.equal("nil\n", (prompt "local x = 1\nload 'return x'()\n"))
+    end)
+  end)
+
   it("shows an error and goes on", function()
     local out, err, status = prompt "error 'boom'\nx = = 1\nerror(nil)\n1 + 1\n"
     assert.same({ "2\n", 0 }, { out, status })

@@ -463,7 +463,7 @@ describe("a Future of another loop #plain", function()
     eddy.run(function()
       assert.equal("RuntimeError: 'await': the future belongs to another loop",
         tostring(raised(eddy.RuntimeError, eddy.await, future)))
-      assert.equal("RuntimeError: 'await': the future belongs to another loop",
+      assert.equal("RuntimeError: 'wait_for': the future belongs to another loop",
         tostring(raised(eddy.RuntimeError, eddy.wait_for, future, 1)))
     end)
   end)

@@ -14,13 +14,12 @@ void eddy__object_meta(lua_State *L, const eddy__type *type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
 }
 
-/* Sets the functions of `list` in the table at the top, with the value at `up` as upvalue; errors name __call as
- * the type.  [-0, +0, m] */
-static void set_functions(lua_State *L, const luaL_Reg *list, int up, const char *type) {
+/* Sets the functions of `list` in the table at the top, with the value at `up` as upvalue.  [-0, +0, m] */
+static void set_functions(lua_State *L, const luaL_Reg *list, int up) {
   for (; list != NULL && list->name != NULL; list++) {
     if (up != 0) lua_pushvalue(L, up);
     lua_pushcclosure(L, list->func, up != 0);
-    eddy__arg_name(L, strcmp(list->name, "__call") == 0 ? type : list->name);
+    eddy__arg_name(L, list->name);
     lua_setfield(L, -2, list->name);
   }
 }
@@ -35,7 +34,7 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
   lua_setfield(L, -2, "__name");
   lua_pushliteral(L, "eddy");
   lua_setfield(L, -2, "__metatable"); /* a script has no business with the metatable */
-  set_functions(L, meta, up, type->name);
+  set_functions(L, meta, up);
   lua_newtable(L);
   if (base != NULL) {
     eddy__object_meta(L, base);
@@ -47,7 +46,7 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
     }
     lua_pop(L, 2);
   }
-  set_functions(L, methods, up, type->name);
+  set_functions(L, methods, up);
   lua_setfield(L, -2, "__index");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);

@@ -163,10 +163,7 @@ static void cancel_await(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_await = {"await", cancel_await};
 
-static void on_settled(eddy__waiter *w, eddy__future *f) {
-  (void)f;
-  eddy__task_wake(w->owner, EDDY_WAKE_NORMAL);
-}
+static void on_settled(eddy__waiter *w, eddy__future *f) { eddy__task_wake_from(w->owner, f); }
 
 static int k_await(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

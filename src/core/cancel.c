@@ -160,7 +160,7 @@ eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadl
   t->task = task;
   t->loop = task->future.loop;
   t->generation = t->loop->generation;
-  t->cancelling = task->cancelling;
+  t->cancelling = task->cancelling - task->must_cancel; /* one that is still to come is not the scope's to take */
   t->deadline = deadline;
   eddy__task_push(L, task);
   lua_setiuservalue(L, -2, 1); /* the scope may outlive the task's end in a script's hands */
@@ -355,10 +355,7 @@ static void cancel_shield(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_shield = {"shield", cancel_shield};
 
-static void on_settled(eddy__waiter *w, eddy__future *f) {
-  (void)f;
-  eddy__task_wake(w->owner, EDDY_WAKE_NORMAL);
-}
+static void on_settled(eddy__waiter *w, eddy__future *f) { eddy__task_wake_from(w->owner, f); }
 
 static int k_shield(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -379,6 +376,7 @@ static int l_shield(lua_State *L) {
   eddy__wait_for_future_check(L, task, f);
   task->waiter.on_settled = on_settled;
   task->waiter.owner = task;
+  task->waits_for = f;
   eddy__future_watch(f, &task->waiter);
   return eddy__suspend(L, task, &wait_shield, k_shield);
 }

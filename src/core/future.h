@@ -28,6 +28,7 @@ enum {
   EDDY_EX_CALLBACKS, /* list of done callbacks */
   EDDY_EX_BODY,      /* of a task: the Coroutine that it runs, or the function */
   EDDY_EX_CONTEXT,   /* of a task: its snapshot, when a variable was set */
+  EDDY_EX_AT,        /* of a task: the thread of a coroutine in which it waits, or has waited */
   EDDY_EX_MADE_AT,   /* in debug mode: where the task was made: "app.lua:3" */
   EDDY_EX_AWAITED_AT /* where the cause was awaited: "app.lua:12" */
 };

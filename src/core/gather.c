@@ -164,7 +164,7 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   g->linked = false;
   if (eddy__wake_cancelled(task) && !g->cancelled) { /* settled and cancelled in one turn */
-    if (g->failed != NULL) let_go(L, g, g->failed);
+    if (g->failed != NULL || g->return_exceptions) let_go(L, g, g->failed);
     for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
     eddy__wake_check(L, task);
   }

@@ -58,6 +58,8 @@ static int step(lua_State *L, generator *g, int n, bool again, lua_KFunction k, 
   g->state = RUNNING;
   int rc = eddy__nested_resume(L, g->co, n, again, nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k);
+  if (rc == LUA_ERRRUN && lua_status(g->co) == LUA_YIELD)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "the generator's body waits for another task");
   if (rc == LUA_YIELD)
     g->state = SUSPENDED;
   else
@@ -99,6 +101,10 @@ static int go_on(lua_State *L, generator *g) {
   if (g->state == CREATED) {
     eddy__runtime *rt = eddy__runtime_of(L);
     n = lua_gettop(g->co) - 1;
+    if (n < 2 || lua_status(g->co) != LUA_OK) { /* by the debug library */
+      close_books(g);
+      eddy__error_throw(L, EDDY_E_RUNTIME, "the generator's coroutine was closed");
+    }
     g->loop = rt->loop;
     if (g->loop != NULL) {
       eddy__object_remember(L, 1, g);
@@ -167,7 +173,10 @@ static int l_gc(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushcclosure(L, l_close, 1);
   lua_pushvalue(L, 1);
-  eddy__task_spawn(L, loop, 1);
+  if (loop->is_ending)
+    eddy__task_spawn(L, loop, 1)->was_ended = true; /* not to be cancelled before it begins */
+  else
+    eddy__task_spawn(L, loop, 1);
   return 0;
 }
 

@@ -60,6 +60,10 @@ static void resize(lua_State *L, queue *q, size_t cap) {
   if (cap > MOST_CAP) luaL_error(L, "too many items in a queue");
   int stride = q->kind == PRIORITY ? HEAP_STRIDE : 1;
   lua_createtable(L, (int)cap * stride, 0);
+  if (cap <= q->n) { /* a finalizer that making the table has called has used the queue */
+    lua_pop(L, 1);
+    return;
+  }
   lua_getiuservalue(L, SELF, UV_ITEMS);
   for (size_t i = 0; i < q->n; i++) {
     for (int what = 0; what < stride; what++) {
@@ -73,11 +77,10 @@ static void resize(lua_State *L, queue *q, size_t cap) {
   q->head = 0;
 }
 
-/* Makes room for one more; a bounded queue that has been full needs none.   [-0, +0, m] */
+/* Makes room for one more, again if a finalizer has used the queue meanwhile; a bounded queue that has been full needs none.   [-0, +0, m] */
 static void make_room(lua_State *L, queue *q) {
-  if (q->n == q->cap)
-    resize(L, q, q->cap * 2);
-  else if (q->n == 0 && q->cap > KEPT_CAP && q->maxsize <= 0)
+  while (q->n == q->cap) resize(L, q, q->cap * 2);
+  if (q->n == 0 && q->cap > KEPT_CAP && q->maxsize <= 0)
     resize(L, q, FIRST_CAP); /* it was a long queue once */
 }
 

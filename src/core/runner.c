@@ -118,7 +118,7 @@ static eddy__loop *open_loop(lua_State *L, eddy__runtime *rt, int arg) {
     bool closed = made != NULL && (made->loop->generation != made->generation || !made->loop->is_open);
     if (made == NULL || closed)
       eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': option 'loop_factory' has returned %s", eddy__arg_function(L),
-        closed ? "a closed Loop" : "no Loop");
+                        closed ? "a closed Loop" : "no Loop");
     loop = made->loop;
   } else {
     if (option_function(L, arg, "exception_handler")) lua_pop(L, 1);

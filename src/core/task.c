@@ -145,12 +145,22 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   return task;
 }
 
+/* It goes on, or ends. Was the coroutine closed in which it waited last, then that wait was never undone.  [-0, +0, -] */
+static void leave_wait(eddy__task *task) {
+  if (task->at != NULL) {
+    task->left_wait = true;
+    task->at = NULL;
+  }
+  eddy__list_remove(&task->waiter.link);
+  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  task->waits_for = NULL;
+}
+
 /* It runs no more: takes it off the books; the caller settles it. */
 static void end(eddy__task *task) {
   task->phase = EDDY_T_ENDED;
   eddy__list_remove(&task->live);
-  eddy__list_remove(&task->waiter.link); /* see eddy__running */
-  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  leave_wait(task);
   task->future.loop->ntasks--;
 }
 
@@ -248,8 +258,6 @@ static int settle_dead(lua_State *L) {
 static void die(eddy__task *task, int rc) {
   remains r = {task, rc};
   eddy__runtime *rt = task->future.loop->rt;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
-  eddy__list_remove(&task->waiter.link);
   if (task->phase != EDDY_T_ENDED) end(task);
   if (!eddy__future_pending(&task->future)) { /* it has died of making the sentinel */
     if (task->future.state == EDDY_F_FAILED && !task->future.retrieved)
@@ -320,7 +328,7 @@ static void step(eddy__ready *r) {
   bool dead = rc != LUA_OK || tampered;
   if (rc != LUA_OK) die(task, rc);
   if (!dead) lua_settop(co, 1);
-  if (!task->keeps_slot)
+  if (!task->keeps_slot && !task->left_wait)
     give_back(rt, task->slot, dead);
   else if (dead)
     task->co = NULL; /* eddy__task_release sees that it is dead */
@@ -328,7 +336,7 @@ static void step(eddy__ready *r) {
 
 void eddy__task_release(eddy__task *task) {
   task->keeps_slot = false;
-  give_back(task->future.loop->rt, task->slot, task->co == NULL);
+  if (!task->left_wait) give_back(task->future.loop->rt, task->slot, task->co == NULL);
 }
 
 /* --- suspend and wake -------------------------------------------------------------------------------- */
@@ -426,10 +434,19 @@ eddy__task *eddy__running(lua_State *L, const char *name) {
   eddy__runtime *rt = eddy__runtime_of(L);
   eddy__task *task = rt->current;
   if (task == NULL || rt->leaf != L || !lua_isyieldable(L)) return complain(L, rt, name);
-  eddy__list_remove(&task->waiter.link); /* still linked if a script has closed the coroutine that waited */
-  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
-  task->waits_for = NULL;
+  leave_wait(task);
+  if (L != task->co) { /* kept, in case a script closes the coroutine around it: see task->at */
+    eddy__task_push(L, task);
+    lua_pushthread(L);
+    eddy__future_set_extra(L, -2, EDDY_EX_AT);
+    lua_pop(L, 1);
+  }
   return task;
+}
+
+bool eddy__may_wait(lua_State *L, const eddy__loop *loop) {
+  eddy__runtime *rt = loop->rt;
+  return rt->current != NULL && rt->leaf == L && lua_isyieldable(L) && rt->current->future.loop == loop;
 }
 
 /* Every suspended function goes on here. A script can get hold of a task's thread (coroutine.running) and resume it:
@@ -443,6 +460,13 @@ static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
   }
   task->at = NULL;
   lua_settop(L, task->top);
+  if (L != task->co) { /* it is kept no longer than it waits */
+    eddy__task_push(L, task);
+    eddy__future_extras(L, -1);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, EDDY_EX_AT);
+    lua_pop(L, 2);
+  }
   return task->k(L, status, ctx);
 }
 

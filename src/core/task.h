@@ -51,6 +51,8 @@ struct eddy__task {
   bool was_ended;     /* cancelled once because the loop ends */
   bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
   bool keeps_slot;    /* after its end, until its group has taken the error */
+  bool left_wait;     /* a coroutine of its that waited was closed: what it waited for may still point to the task, which
+                         is therefore kept for good */
   bool foreign_yield; /* it yielded by coroutine.yield: the error is raised by a hook */
 };
 
@@ -83,6 +85,15 @@ int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k);
 /* Makes a suspended task ready; the first call counts, others are ignored (a suspension is one-shot). Returns
  * whether this call woke it. */
 bool eddy__task_wake(eddy__task *task, int why);
+
+/* The same from something that the task was waiting for: nothing happens if it waits for something else by now, as a
+ * script can close the coroutine that waited (Lua's coroutine.close), and the task goes on without that. */
+static inline void eddy__task_wake_from(eddy__task *task, const void *waited_for) {
+  if (task->waits_for == waited_for) eddy__task_wake(task, EDDY_WAKE_NORMAL);
+}
+
+/* Whether a wait may happen now on L, the running task's thread: eddy__running would not raise.   [-0, +0, -] */
+bool eddy__may_wait(lua_State *L, const eddy__loop *loop);
 
 /* First thing in a k_ function that got nothing to give back: raises CancelledError if that is why it was woken.
  *   [-0, +0, v] */

@@ -24,10 +24,13 @@ static eddy__future *future_at(lua_State *L, int idx, size_t i) {
 }
 
 /* Raises before anything is linked when one of them belongs to another loop.   [-0, +0, v] */
-static void check_all(lua_State *L, eddy__task *task, int idx, size_t n) {
+static void check_all(lua_State *L, eddy__task *task, int idx, size_t n, const char *name) {
   for (size_t i = 1; i <= n; i++) {
     eddy__future *f = future_at(L, idx, i);
-    if (eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
+    if (!eddy__future_pending(f)) continue;
+    if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", name);
+    if (f->loop != task->future.loop || f->generation != task->future.generation)
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", name);
   }
 }
 
@@ -125,7 +128,7 @@ static int l_wait(lua_State *L) {
   w->condition = condition;
   eddy__object_meta(L, &type_waiting);
   lua_setmetatable(L, BLOCK);
-  check_all(L, task, FUTURES, n);
+  check_all(L, task, FUTURES, n, "wait");
   bool enough = false;
   for (size_t i = 0; i < n; i++) {
     eddy__future *f = future_at(L, FUTURES, i + 1);
@@ -203,7 +206,7 @@ static int next_one(lua_State *L, completion *c) {
   if (c->task != NULL)
     eddy__error_throw(L, EDDY_E_RUNTIME, "another task waits for the next one of this as_completed");
   lua_getiuservalue(L, 1, 1);
-  check_all(L, task, lua_gettop(L), c->n);
+  check_all(L, task, lua_gettop(L), c->n, "as_completed");
   lua_settop(L, 1);
   if (c->deadline != EDDY_NEVER && c->deadline <= eddy__clock_now(&task->future.loop->clock)) {
     lua_pushnil(L);

@@ -32,7 +32,7 @@ typedef struct attempt {
 static void on_connected(uv_connect_t *uv, int status) {
   eddy__tcp *t = eddy__container_of(uv, eddy__tcp, connect);
   t->connect_rc = status;
-  if (t->connecting != NULL) eddy__task_wake(t->connecting, EDDY_WAKE_NORMAL);
+  if (t->connecting != NULL) eddy__task_wake_from(t->connecting, t);
 }
 
 static int bind_local(eddy__tcp *t, const attempt *a, const eddy__address *to) {

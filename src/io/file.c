@@ -164,6 +164,8 @@ int eddy__file_turn(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction
 /* [-0, +0, v] */
 void eddy__file_resumed(lua_State *L, eddy__file *f, eddy__task *task, int status) {
   if (status != LUA_YIELD || !eddy__wake_cancelled(task)) return;
+  bool failed = f->has_worked && f->result < 0 && f->result != UV_ECANCELED && f->op != EDDY_FILE_READ;
+  if (f->holder == task && failed) f->late_error = f->result; /* the task will not hear of it: the next one does */
   if (f->holder == task) eddy__file_release(f);
   eddy__wake_check(L, task);
 }
@@ -185,7 +187,7 @@ static void on_done(uv_work_t *uv, int status) {
   }
   if (f->op == EDDY_FILE_CLOSE && status == 0) closed(f);
   if (f->holder != NULL)
-    eddy__task_wake(f->holder, EDDY_WAKE_NORMAL);
+    eddy__task_wake_from(f->holder, f);
   else if (f->result < 0 && f->result != UV_ECANCELED && f->op != EDDY_FILE_READ)
     f->late_error = f->result;
   bool is_left = f->is_closed && f->holder == NULL; /* closed where nobody could wait */

@@ -380,9 +380,7 @@ static int l_close(lua_State *L) { return begin(L, "close", k_close); }
 static int l_scope_end(lua_State *L) {
   eddy__file *f = check(L);
   if (f->is_closed) return 0;
-  eddy__runtime *rt = eddy__runtime_of(L);
-  if (rt->current != NULL && rt->current->co == L && rt->current->future.loop == f->loop)
-    return l_close(L);
+  if (eddy__may_wait(L, f->loop)) return l_close(L);
   f->is_closed = true;
   int rc = f->is_working ? 0 : eddy__file_finish(f);
   return rc < 0 ? eddy__raise_about(L, rc, f->syscall, "path", f->path) : 0;

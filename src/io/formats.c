@@ -56,11 +56,14 @@ eddy__want *eddy__want_until(lua_State *L, int arg) {
   eddy__arg_check(L, n > 0, arg, "no separator");
   eddy__arg_check(L, n <= 1000, arg, "too many separators");
   size_t total = 0, longest = 0, size;
-  for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
+  lua_createtable(L, (int)n, 0); /* a copy: a finalizer may change the script's table before all is done */
+  for (lua_Integer i = 1; i <= n; i++) {
     push_separator(L, arg, i, &size);
+    lua_rawseti(L, -2, i);
     total += size;
     if (size > longest) longest = size;
   }
+  lua_replace(L, arg);
   eddy__separator *s;
   eddy__want *want = lua_newuserdatauv(L, sizeof *want + (size_t)n * sizeof *s + total, 0);
   memset(want, 0, sizeof *want);
@@ -248,8 +251,9 @@ void eddy__input_push(lua_State *L, eddy__input *in, const eddy__want *want, int
   } else {
     lua_pushlstring(L, p, want->take);
   }
-  in->start += want->skip + want->take + want->drop;
   in->scanned = 0;
+  if (eddy__input_size(in) < want->skip + want->take + want->drop) return; /* a finalizer has closed the stream */
+  in->start += want->skip + want->take + want->drop;
   if (in->start == in->end) eddy__input_clear(in);
 }
 

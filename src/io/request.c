@@ -78,7 +78,7 @@ void eddy__request_done(eddy__request *r) {
   if (r->box == NULL)
     r->release(r);
   else if (r->task != NULL)
-    eddy__task_wake(r->task, EDDY_WAKE_NORMAL);
+    eddy__task_wake_from(r->task, r);
 }
 
 /* [-0, +0, v] */

@@ -480,8 +480,7 @@ static int l_is_serving(lua_State *L) {
 static int l_scope_end(lua_State *L) {
   eddy__server *s = check(L);
   close_server(s);
-  eddy__runtime *rt = eddy__runtime_of(L);
-  if (!lua_isnoneornil(L, 2) || rt->current == NULL || rt->current->co != L) return 0;
+  if (!lua_isnoneornil(L, 2) || !eddy__may_wait(L, s->loop)) return 0;
   return l_wait_closed(L);
 }
 

@@ -161,9 +161,7 @@ static int l_scope_end(lua_State *L) {
     eddy__stream_abort(s);
   else
     eddy__stream_close(s);
-  eddy__runtime *rt = eddy__runtime_of(L);
-  if (rt->current == NULL || rt->current->co != L || rt->current->future.loop != s->handle.loop)
-    return 0; /* nobody who could wait */
+  if (!s->handle.is_open || !eddy__may_wait(L, s->handle.loop)) return 0; /* nobody who could wait */
   return eddy__stream_wait_closed(L, s, eddy__running(L, "close"), k_wait_closed);
 }
 

@@ -15,7 +15,7 @@
 void eddy__stream_wake_reader(eddy__stream *s) {
   s->is_hungry = false;
   eddy__select_tell(&s->watchers);
-  if (s->reader != NULL) eddy__task_wake(s->reader, EDDY_WAKE_NORMAL);
+  if (s->reader != NULL) eddy__task_wake_from(s->reader, s);
 }
 
 static void stop(eddy__stream *s) {

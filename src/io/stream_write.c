@@ -74,6 +74,7 @@ typedef struct filling {
   int strings; /* index of the table that keeps the long ones */
   int kept;
   bool in_short;
+  size_t room, left; /* buffers, and bytes of `copy` */
 } filling;
 
 /* [-0, +0, m] */
@@ -82,7 +83,10 @@ static void on_fill(lua_State *L, int arg, void *argument) {
   filling *f = argument;
   size_t size;
   const char *text = lua_tolstring(L, -1, &size);
-  if (size >= COPIED_SIZE) {
+  bool is_long = size >= COPIED_SIZE, needs_buffer = is_long || (size > 0 && !f->in_short);
+  if ((needs_buffer && f->r->n == f->room) || (!is_long && size > f->left)) /* by a finalizer, between counting and filling */
+    luaL_error(L, "a table was changed while it was written");
+  if (is_long) {
     f->r->bufs[f->r->n++] = uv_buf_init((char *)text, 0);
     f->r->bufs[f->r->n - 1].len = size;
     f->in_short = false;
@@ -94,6 +98,7 @@ static void on_fill(lua_State *L, int arg, void *argument) {
     f->r->bufs[f->r->n - 1].len += size;
     f->in_short = true;
     f->copy += size;
+    f->left -= size;
   }
 }
 
@@ -111,7 +116,7 @@ static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
   for_pieces(L, last, on_count, &p);
   request *r = push_request(L, s, p.n, p.copied);
   lua_createtable(L, (int)(p.longs < 1000 ? p.longs : 1000), 0);
-  filling f = {r, (char *)(r->bufs + p.n), lua_gettop(L), 0, false};
+  filling f = {r, (char *)(r->bufs + p.n), lua_gettop(L), 0, false, p.n, p.copied};
   for_pieces(L, last, on_fill, &f);
   lua_setiuservalue(L, -2, 1);
   return r;
