@@ -199,7 +199,8 @@ describe("a Future #virtual", function()
     expect("bad argument #1 to 'set_exception' (value expected)", function() future:set_exception() end)
     expect("bad argument #1 to 'add_done_callback' (function expected, got nil)",
       function() future:add_done_callback(nil) end)
-    expect("bad argument #1 to 'remove_done_callback' (function expected, got no value)", function() future:remove_done_callback() end)
+    expect("bad argument #1 to 'remove_done_callback' (function expected, got no value)",
+      function() future:remove_done_callback() end)
     for _, name in ipairs { "done", "cancelled", "result", "exception", "set_result", "set_exception", "cancel",
       "add_done_callback", "remove_done_callback", "get_loop", "await" } do
       local method = future[name]

@@ -225,7 +225,8 @@ describe("loop:run_until_complete #plain", function()
   it("raises when the loop is stopped first", function()
     local task = loop:create_task(eddy.sleep, 10, "later")
     loop:call_later(1, loop.stop, loop)
-    assert.equal("'run_until_complete': the loop was stopped before the future completed", misuse(loop.run_until_complete, loop, task))
+    assert.equal("'run_until_complete': the loop was stopped before the future completed",
+      misuse(loop.run_until_complete, loop, task))
     assert.equal(1, loop:time())
     assert.equal("later", loop:run_until_complete(task))
   end)
@@ -233,13 +234,15 @@ describe("loop:run_until_complete #plain", function()
   it("refuses the future of another loop", function()
     local other <close> = eddy.new_event_loop()
     local future = other:create_future()
-    assert.equal("'run_until_complete': the future belongs to another loop", misuse(loop.run_until_complete, loop, future))
+    assert.equal("'run_until_complete': the future belongs to another loop",
+      misuse(loop.run_until_complete, loop, future))
   end)
 
   it("refuses to run inside a running loop", function()
     local other <close> = eddy.new_event_loop()
     loop:run_until_complete(function()
-      assert.equal("'run_until_complete': this loop is running already", misuse(loop.run_until_complete, loop, eddy.sleep))
+      assert.equal("'run_until_complete': this loop is running already",
+        misuse(loop.run_until_complete, loop, eddy.sleep))
       assert.equal("'run_until_complete' cannot be called from a running loop",
         misuse(other.run_until_complete, other, function() end))
       assert.equal("'run' cannot be called from a running loop", misuse(eddy.run, function() end))

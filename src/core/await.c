@@ -71,7 +71,8 @@ eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx) {
 /* [-0, +0, v] */
 void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f) {
   if (task == NULL) return;
-  if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", eddy__arg_function(L));
+  if (f == &task->future)
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", eddy__arg_function(L));
   if (f->loop != task->future.loop || f->generation != task->future.generation)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", eddy__arg_function(L));
 }

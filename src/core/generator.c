@@ -27,6 +27,7 @@ typedef struct eddy__generator {
   eddy__loop *loop;
   int state;
   bool closing;
+  bool stubborn; /* it yielded while it was being closed: it is not closed again at the end of the loop */
 } generator;
 
 static void close_books(generator *g) {
@@ -141,6 +142,7 @@ static int close_it(lua_State *L, generator *g, bool again) {
   if (rc == LUA_YIELD) {
     lua_pop(g->co, nresults);
     g->closing = false;
+    g->stubborn = true;
     return eddy__error_throw(L, EDDY_E_RUNTIME, "the generator yielded while it was being closed");
   }
   lua_xmove(g->co, L, 1);
@@ -237,7 +239,7 @@ bool eddy__generators_close(lua_State *L, eddy__loop *loop) {
   lua_newtable(L);
   for (eddy__list *l = loop->generators.next; l != &loop->generators; l = l->next) {
     generator *g = eddy__container_of(l, generator, link);
-    if (g->state != SUSPENDED || g->closing) continue;
+    if (g->state != SUSPENDED || g->closing || g->stubborn) continue;
     eddy__runtime_push(L);
     lua_pushcclosure(L, l_close, 1);
     if (!eddy__object_push(L, g)) {

@@ -10,8 +10,8 @@
 
 #include "core/task.h"
 
-/* Starts tasks that close the generators of the loop that were left open. Returns whether there were any, and pushes the
- * list of the tasks then.   [-0, +(0|1), m] */
+/* Starts tasks that close the generators of the loop that were left open. Returns whether there were any, and pushes
+ * the list of the tasks then.   [-0, +(0|1), m] */
 bool eddy__generators_close(lua_State *L, eddy__loop *loop);
 
 void eddy__generator_room(lua_State *L, eddy__runtime *rt);

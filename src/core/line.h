@@ -49,7 +49,7 @@ static inline eddy__task *eddy__line_tell(eddy__line *line, eddy__list *told) {
     eddy__list_remove(&task->waiter.link);
     line->n--;
     if (!eddy__task_wake(task, EDDY_WAKE_NORMAL)) continue; /* its loop was closed: it never runs again */
-    if (lua_status(task->co) != LUA_YIELD) continue;        /* a script has closed it: it is about to end */
+    if (lua_status(task->at) != LUA_YIELD) continue;        /* a script has closed it: it is about to end */
     if (told != NULL) eddy__list_push(told, &task->waiter.link);
     return task;
   }

@@ -133,14 +133,17 @@ static bool anybody_lingers(const eddy__loop *loop) {
   return false;
 }
 
-void eddy__loop_linger(eddy__loop *loop) {
+int eddy__loop_linger(eddy__loop *loop) {
   uint64_t end = uv_hrtime() + LINGER_NS;
   for (uint64_t now = uv_hrtime(); now < end && anybody_lingers(loop); now = uv_hrtime()) {
     uv_update_time(loop->uv);
     uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(end - now), 0);
     uv_run(loop->uv, UV_RUN_ONCE);
+    int rc = loop->on_turn != NULL ? loop->on_turn(loop) : 0; /* a SIGINT is enough */
+    if (rc != 0) return rc;
   }
   uv_timer_stop(&loop->wake);
+  return 0;
 }
 
 void eddy__loop_close(eddy__loop *loop) {

@@ -101,8 +101,9 @@ typedef struct eddy__loop_options {
 /* Opens a loop and pushes the object that Lua sees. Raises OSError; nothing is left open then.  [-0, +1, v] */
 eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_options *o);
 
-/* Waits, for a few seconds at most, for streams that were closed but have not sent all yet. */
-void eddy__loop_linger(eddy__loop *loop);
+/* Waits, for a few seconds at most, for streams that were closed but have not sent all yet. Returns 0, or
+ * EDDY_INTERRUPT. */
+int eddy__loop_linger(eddy__loop *loop);
 
 /* Closes it: handles are closed, what is ready is dropped; tasks must have ended (teardown.c ends them). Twice
  * is fine. Never raises. */

@@ -77,7 +77,8 @@ static void resize(lua_State *L, queue *q, size_t cap) {
   q->head = 0;
 }
 
-/* Makes room for one more, again if a finalizer has used the queue meanwhile; a bounded queue that has been full needs none.   [-0, +0, m] */
+/* Makes room for one more, again if a finalizer has used the queue meanwhile; a bounded queue that has been full needs
+ * none.   [-0, +0, m] */
 static void make_room(lua_State *L, queue *q) {
   while (q->n == q->cap) resize(L, q, q->cap * 2);
   if (q->n == 0 && q->cap > KEPT_CAP && q->maxsize <= 0)
@@ -133,7 +134,8 @@ static void heap_copy(lua_State *L, int t, size_t from, size_t to) {
 /* [-0, +0, v] */
 static void check_unchanged(lua_State *L, const queue *q, uint64_t changes) {
   if (q->changes != changes)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the queue was used while its items were compared", eddy__arg_function(L));
+    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the queue was used while its items were compared",
+                      eddy__arg_function(L));
 }
 
 /* Whether comparing the item at KEY with others may raise. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * select.c - waits for the first of several things; see select.h.
- * Touch:  freely. The block is linked while its task is suspended only. What is ready is taken by the task itself, after
- *         it has looked for a cancellation, so nothing is ever taken for a task that will not have it.
+ * Touch:  freely. The block is linked while its task is suspended only. What is ready is taken by the task itself,
+ *         after it has looked for a cancellation, so nothing is ever taken for a task that will not have it.
  */
 #include "core/select.h"
 
@@ -53,7 +53,8 @@ static void check_source(lua_State *L, eddy__task *task, lua_Integer i) {
       eddy__arg_error(L, 1, lua_pushfstring(L, "[%I]: NaN is not a time", (LUAI_UACINT)i));
   } else if (selectable(L, -1) == NULL) {
     const char *got = luaL_typename(L, -1);
-    eddy__arg_error(L, 1, lua_pushfstring(L, "[%I]: queue, future, stream or number expected, got %s", (LUAI_UACINT)i, got));
+    eddy__arg_error(L, 1,
+                    lua_pushfstring(L, "[%I]: queue, future, stream or number expected, got %s", (LUAI_UACINT)i, got));
   }
 }
 
@@ -72,6 +73,7 @@ static int take_first(lua_State *L, selecting *s) {
       if (eddy__future_pending(f)) continue;
       eddy__wait_note_cause(L, s->task, f, source);
       int n = eddy__future_results(L, f, source);
+      luaL_checkstack(L, 2, "too many results");
       lua_pushinteger(L, (lua_Integer)i);
       lua_replace(L, -n - 2); /* where the results begin, the index stands before them */
       return n + 1;

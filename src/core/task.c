@@ -145,7 +145,8 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   return task;
 }
 
-/* It goes on, or ends. Was the coroutine closed in which it waited last, then that wait was never undone.  [-0, +0, -] */
+/* It goes on, or ends. Was the coroutine closed in which it waited last, then that wait was never undone.
+ *   [-0, +0, -] */
 static void leave_wait(eddy__task *task) {
   if (task->at != NULL) {
     task->left_wait = true;
@@ -381,7 +382,7 @@ static bool can_be_suspended(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   if (lua_getupvalue(L, function, 1) != NULL && lua_touserdata(L, -1) == eddy__runtime_find(L)) {
     eddy__arg_name_of(L, function);
-    const char *name = lua_tostring(L, -1); /* a queue calls key functions and comparisons, and cannot be suspended there */
+    const char *name = lua_tostring(L, -1); /* a queue cannot be suspended while it calls keys and comparisons */
     can = name == NULL || (strncmp(name, "put", 3) != 0 && strncmp(name, "get", 3) != 0);
   }
   lua_settop(L, function);

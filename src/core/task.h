@@ -21,7 +21,8 @@ typedef struct eddy__wait {
   const char *name; /* "sleep": what texts say the task is waiting in */
   /* Somebody asks the suspended task to stop. Either undoes the wait and calls eddy__task_wake(task,
    * EDDY_WAKE_CANCEL), or passes the request on to what is waited for (eddy__cancel_pass) and leaves the task
-   * suspended until that has ended; one that does neither sets request->reached. The frame of the suspended function is what lua_ calls on task->at see.
+   * suspended until that has ended; one that does neither sets request->reached. The frame of the suspended function
+   * is what lua_ calls on task->at see.
    * Never raises. */
   void (*cancel)(eddy__task *task, eddy__cancelling *request);
 } eddy__wait;
@@ -51,8 +52,8 @@ struct eddy__task {
   bool was_ended;     /* cancelled once because the loop ends */
   bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
   bool keeps_slot;    /* after its end, until its group has taken the error */
-  bool left_wait;     /* a coroutine of its that waited was closed: what it waited for may still point to the task, which
-                         is therefore kept for good */
+  bool left_wait;     /* a coroutine of its that waited was closed: what it waited for may still point to the task,
+                         which is therefore kept for good */
   bool foreign_yield; /* it yielded by coroutine.yield: the error is raised by a hook */
 };
 

@@ -149,7 +149,7 @@ int eddy__teardown(lua_State *L, eddy__loop *loop) {
     rc = 0;
     collect(L, loop);
   }
-  if (rc == 0) eddy__loop_linger(loop);
+  if (rc == 0) rc = eddy__loop_linger(loop);
   eddy__loop_close(loop);
   return rc;
 }

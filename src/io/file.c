@@ -155,7 +155,12 @@ static const eddy__wait wait_turn = {"file", eddy__park_cancel};
 
 /* [-0, +n, y] */
 int eddy__file_turn(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction k) {
-  if (f->holder != NULL || f->is_working) return eddy__park(L, task, &f->waiters, &wait_turn, k);
+  bool is_lost = f->holder != NULL && f->holder->waits_for != f; /* its coroutine was closed by a script */
+  if (is_lost && !f->is_working) f->holder = NULL;
+  if (f->holder != NULL || f->is_working) {
+    task->waits_for = f;
+    return eddy__park(L, task, &f->waiters, &wait_turn, k);
+  }
   f->holder = task;
   f->has_worked = false;
   return k(L, LUA_OK, (lua_KContext)task);

@@ -167,7 +167,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
 static int l_next(lua_State *L) {
   int n = (int)lua_tointeger(L, lua_upvalueindex(UP_COUNT));
   lua_settop(L, 0);
-  luaL_checkstack(L, n + 2, "too many formats");
+  luaL_checkstack(L, n + LUA_MINSTACK, "too many formats");
   lua_pushvalue(L, lua_upvalueindex(UP_FILE));
   for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(UP_FORMATS + i));
   if (n == 0) lua_pushliteral(L, "l");

@@ -49,6 +49,12 @@ static void refused(eddy__stream *s) {
   s->was_refused = true;
 }
 
+/* Whether somebody waits for more, in a frame that is still there: a script may have closed that coroutine. */
+static bool is_read(const eddy__stream *s) {
+  const eddy__task *t = s->reader;
+  return s->is_hungry && t != NULL && t->waits_for == s && t->at != NULL && lua_status(t->at) == LUA_YIELD;
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   eddy__stream *s = uv->data;
   if (n == UV_ENOBUFS && (buf->base == NULL || buf->len == 0)) {
@@ -65,7 +71,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
       s->in.error = (int)n;
   }
   eddy__select_tell(&s->watchers);
-  if (s->is_hungry && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
+  if (is_read(s) && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
     eddy__stream_wake_reader(s);
 }
 
@@ -198,7 +204,7 @@ static int l_next_line(lua_State *L) {
   lua_settop(L, 0);
   lua_pushvalue(L, lua_upvalueindex(2));
   int n = (int)lua_tointeger(L, lua_upvalueindex(3));
-  luaL_checkstack(L, n + 1, "too many formats");
+  luaL_checkstack(L, n + LUA_MINSTACK, "too many formats");
   for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(4 + i));
   return read_formats(L, "lines");
 }

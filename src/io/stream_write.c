@@ -84,7 +84,7 @@ static void on_fill(lua_State *L, int arg, void *argument) {
   size_t size;
   const char *text = lua_tolstring(L, -1, &size);
   bool is_long = size >= COPIED_SIZE, needs_buffer = is_long || (size > 0 && !f->in_short);
-  if ((needs_buffer && f->r->n == f->room) || (!is_long && size > f->left)) /* by a finalizer, between counting and filling */
+  if ((needs_buffer && f->r->n == f->room) || (!is_long && size > f->left)) /* by a finalizer, since it was counted */
     luaL_error(L, "a table was changed while it was written");
   if (is_long) {
     f->r->bufs[f->r->n++] = uv_buf_init((char *)text, 0);

@@ -9,7 +9,8 @@
 local eddy = {}
 
 ---A variable that each task has a value of its own of. A task begins with what its creator sees at that moment; what
----it sets afterwards, only it and the tasks that it makes see. Callbacks run in the context in which they were scheduled.
+---it sets afterwards, only it and the tasks that it makes see. Callbacks run in the context in which
+---they were scheduled.
 ---@class eddy.ContextVar
 local ContextVar = {}
 
@@ -45,7 +46,8 @@ function ContextVar:reset(token) end
 ---@return eddy.Context
 function eddy.copy_context() end
 
----Runs `f(...)` in the context, and returns its results. What it sets stays in the context and does not reach the caller.
+---Runs `f(...)` in the context, and returns its results. What it sets stays in the context and does not
+---reach the caller.
 ---Raises RuntimeError when the context is entered already.
 ---@async
 ---@param f fun(...: any): ...
