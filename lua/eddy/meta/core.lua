@@ -937,4 +937,11 @@ function eddy.ExceptionGroup:subgroup(by) end
 ---@return fun(...): ...
 function eddy.async_timed(f, name) end
 
+---The readable form of a value, as the prompt prints it: tables with their fields, two levels deep, sorted; strings as
+---Lua reads them; errors with their traceback.
+---Raises what the `__tostring` of the value itself raises.
+---@param value any
+---@return string
+function eddy.repr(value) end
+
 return eddy
