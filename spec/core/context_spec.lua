@@ -111,6 +111,36 @@ describe("eddy.ContextVar #virtual", function()
   end)
 end)
 
+describe("An exception handler #virtual", function()
+  it("is called in the context of the task that has failed", function()
+    local var, seen = eddy.ContextVar "user", nil
+    local loop = eddy.get_running_loop()
+    loop:set_exception_handler(function() seen = var:get() end)
+    var:set "main"
+    eddy.create_task(function()
+      var:set "child"
+      error "lost"
+    end)
+    eddy.sleep(1)
+    collectgarbage()
+    collectgarbage()
+    assert.equal("child", seen)
+    assert.equal("main", var:get())
+    assert.is_truthy(eddy.current_task())
+  end)
+
+  it("is called in the context of the callback that has failed", function()
+    local var, seen = eddy.ContextVar "user", nil
+    local loop = eddy.get_running_loop()
+    loop:set_exception_handler(function() seen = var:get() end)
+    var:set "before"
+    loop:call_soon(error, "boom")
+    var:set "after"
+    eddy.sleep(1)
+    assert.equal("before", seen)
+  end)
+end)
+
 describe("a Context #virtual", function()
   it("keeps what is set inside, and the caller does not see it", function()
     local var = eddy.ContextVar "n"

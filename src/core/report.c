@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "core/context.h"
 
 static const eddy__type type_sentinel = {"Sentinel"};
 
@@ -275,15 +276,42 @@ void eddy__report_deadlock(eddy__loop *loop) {
 
 /* --- errors that nobody looks at --------------------------------------------------------------------- */
 
-/* Reports the failed future at idx.   [-0, +0, m] */
+/* 1: a failed future, 2: the message.   [-0, +0, m] */
+static int report_protected(lua_State *L) {
+  eddy__future *f = lua_touserdata(L, 1);
+  lua_getiuservalue(L, 1, EDDY_UV_VALUE);
+  eddy__report(L, eddy__future_loop(f), lua_tostring(L, 2), 3, f->is_task ? "task" : "future", 1);
+  return 0;
+}
+
+/* Reports the failed future at idx, in the context of its task. A collection may come in the middle of another task,
+ * which has no part in this.   [-0, +0, m] */
 static void report_future(lua_State *L, eddy__future *f, int idx, const char *when) {
+  eddy__runtime *rt = f->loop->rt;
+  eddy__task *running = rt->current;
   idx = lua_absindex(L, idx);
   luaL_checkstack(L, 20, NULL);
-  eddy__future_retrieved(f);
-  lua_getiuservalue(L, idx, EDDY_UV_VALUE);
+  lua_pushcfunction(L, report_protected);
+  lua_pushvalue(L, idx);
   lua_pushfstring(L, "%s exception %s", f->is_task ? "Task" : "Future", when);
-  eddy__report(L, eddy__future_loop(f), lua_tostring(L, -1), -2, f->is_task ? "task" : "future", idx);
-  lua_pop(L, 2);
+  eddy__future_retrieved(f);
+  bool enter = f->is_task && rt->has_contexts && running != (eddy__task *)f;
+  if (enter) {
+    rt->current = NULL;
+    eddy__context_of(L, idx);
+    eddy__context_swap(L);
+    lua_insert(L, -4); /* the one of before, below the call */
+  }
+  int rc = lua_pcall(L, 2, 0, 0);
+  if (rc != LUA_OK) {
+    eddy__report_last_resort(L, -1);
+    lua_pop(L, 1);
+  }
+  if (enter) {
+    eddy__context_swap(L);
+    lua_pop(L, 1);
+    rt->current = running;
+  }
 }
 
 /* Its user value is the future; both are collected together.   [-0, +0, m] */
