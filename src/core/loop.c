@@ -30,7 +30,9 @@ const eddy__type eddy__type_loop = {"Loop"};
 
 /* --- open and close ---------------------------------------------------------------------------------- */
 
-static void on_wake(uv_timer_t *timer) { (void)timer; } /* its work is done: uv_run has returned */
+/* The deadline is there. libuv before 1.45 runs timers before it polls: if this one was due by then (a busy machine is
+ * enough), the poll would block with nothing to end it. A stopped loop polls without blocking. */
+static void on_wake(uv_timer_t *timer) { uv_stop(timer->loop); }
 
 static void on_async(uv_async_t *async) { (void)async; }
 
