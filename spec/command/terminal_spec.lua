@@ -1,7 +1,9 @@
 -- The prompt on a terminal: what the line editor adds. The terminal is that of script, which util-linux has.
 local support = require "spec.command.support"
 
-local has_script = os.execute("script --version 2>/dev/null | grep -q util-linux")
+-- It must be able to make a terminal, too: not every container has /dev/pts.
+local has_script = os.execute("script --version 2>/dev/null | grep -q util-linux") and
+  os.execute("timeout 30 script -qec true /dev/null </dev/null >/dev/null 2>&1")
 
 -- Terminals that a spec has opened, and the folder of each.
 local opened = {}
