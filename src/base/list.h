@@ -35,14 +35,4 @@ static inline void eddy__list_remove(eddy__list *link) {
   eddy__list_init(link);
 }
 
-/* Moves all of `from` to the end of `to`; `from` is empty afterwards. */
-static inline void eddy__list_take(eddy__list *to, eddy__list *from) {
-  if (eddy__list_empty(from)) return;
-  from->next->prev = to->prev;
-  to->prev->next = from->next;
-  from->prev->next = to;
-  to->prev = from->prev;
-  eddy__list_init(from);
-}
-
 #endif

@@ -25,7 +25,6 @@ enum {
   EDDY_EX_TRACEBACK, /* of the error */
   EDDY_EX_RAISED,    /* the error value that EX_TRACEBACK belongs to */
   EDDY_EX_SENTINEL,  /* reports the error, if nobody looks at it, when the future is collected */
-  EDDY_EX_CALLBACKS, /* list of done callbacks */
   EDDY_EX_BODY,      /* of a task: the Coroutine that it runs, or the function */
   EDDY_EX_CONTEXT,   /* of a task: its snapshot, when a variable was set */
   EDDY_EX_AT,        /* of a task: the thread of a coroutine in which it waits, or has waited */

@@ -123,16 +123,13 @@ static void on_event(eddy__waiter *w, eddy__future *f) {
   wake(w->owner);
 }
 
-static void on_due(eddy__timer *t) {
-  eddy__task_wake(eddy__container_of(t, eddy__task, timer), EDDY_WAKE_NORMAL);
-}
-
 static int k_select(lua_State *L, int status, lua_KContext ctx);
 
 /* Takes from the first that is ready, or waits for one.   [-0, +n, y] */
 static int take_or_wait(lua_State *L, selecting *s) {
   int n = take_first(L, s);
   if (n > 0) return n;
+  eddy__task_deadline(L, s->task, s->deadline); /* before anything is linked: it may lack memory */
   for (size_t i = 0; i < s->n; i++) {
     lua_rawgeti(L, SOURCES, (lua_Integer)i + 1);
     eddy__future *f = eddy__future_test(L, s->task->future.loop->rt, -1);
@@ -142,10 +139,6 @@ static int take_or_wait(lua_State *L, selecting *s) {
     if (list != NULL) eddy__list_push(list, &s->waiters[i].link);
     lua_pop(L, 1);
     s->linked = true;
-  }
-  if (eddy__timer_start(&s->task->future.loop->timers, &s->task->timer, s->deadline, on_due) < 0) {
-    unlink_all(s);
-    return luaL_error(L, "not enough memory");
   }
   s->task->waits_for = s;
   return eddy__suspend(L, s->task, &wait_select, k_select);

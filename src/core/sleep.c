@@ -18,10 +18,6 @@ static void cancel_sleep(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_sleep = {"sleep", cancel_sleep};
 
-static void on_due(eddy__timer *t) {
-  eddy__task_wake(eddy__container_of(t, eddy__task, timer), EDDY_WAKE_NORMAL);
-}
-
 /* In the task again: all but the delay are the results. */
 static int k_sleep(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -37,7 +33,7 @@ static int l_sleep(lua_State *L) {
   eddy__task *task = eddy__running(L, "sleep");
   eddy__loop *loop = task->future.loop;
   if (delay > 0) {
-    eddy__task_deadline(L, task, eddy__clock_after(&loop->clock, delay), on_due);
+    eddy__task_deadline(L, task, eddy__clock_after(&loop->clock, delay));
     return eddy__suspend(L, task, &wait_sleep, k_sleep);
   }
   return eddy__give_way(L, task, k_sleep);

@@ -527,9 +527,12 @@ void eddy__wake_check(lua_State *L, eddy__task *task) {
   if (eddy__wake_take(L, task)) lua_error(L);
 }
 
+static void on_due(eddy__timer *t) {
+  eddy__task_wake(eddy__container_of(t, eddy__task, timer), EDDY_WAKE_NORMAL);
+}
+
 /* [-0, +0, v] */
-void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline,
-                         void (*on_due)(eddy__timer *)) {
+void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline) {
   int rc = eddy__timer_start(&task->future.loop->timers, &task->timer, deadline, on_due);
   if (rc < 0) luaL_error(L, "not enough memory");
 }

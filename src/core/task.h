@@ -121,8 +121,7 @@ bool eddy__task_is(const eddy__ready *r);
 void eddy__task_release(eddy__task *task);
 
 /* The timer of a task that waits is its own: starts it, to wake the task.   [-0, +0, v] */
-void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline,
-                         void (*on_due)(eddy__timer *));
+void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline);
 
 /* Pushes the task's name; or "file:line" of where it is now, or nil.   [-0, +1, m] */
 void eddy__task_name(lua_State *L, eddy__task *task, int idx);

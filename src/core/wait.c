@@ -82,10 +82,6 @@ static void on_settled(eddy__waiter *waiter, eddy__future *f) {
   if (--w->left == 0 || is_enough(w, f)) wake(w);
 }
 
-static void on_due(eddy__timer *t) {
-  eddy__task_wake(eddy__container_of(t, eddy__task, timer), EDDY_WAKE_NORMAL);
-}
-
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   waiting *w = lua_touserdata(L, BLOCK);
@@ -141,7 +137,7 @@ static int l_wait(lua_State *L) {
       enough = enough || is_enough(w, f);
   }
   if (enough || w->left == 0) return eddy__give_way(L, task, k_wait);
-  eddy__task_deadline(L, task, eddy__clock_after(&task->future.loop->clock, timeout), on_due);
+  eddy__task_deadline(L, task, eddy__clock_after(&task->future.loop->clock, timeout));
   for (size_t i = 0; i < n; i++) {
     eddy__future *f = future_at(L, FUTURES, i + 1);
     if (eddy__future_pending(f)) eddy__future_watch(f, &w->waiters[i]);
@@ -213,7 +209,7 @@ static int next_one(lua_State *L, completion *c) {
     eddy__error_wrap(L, EDDY_E_TIMEOUT);
     return lua_error(L);
   }
-  eddy__task_deadline(L, task, c->deadline, on_due);
+  eddy__task_deadline(L, task, c->deadline);
   c->task = task;
   task->waits_for = c;
   return eddy__suspend(L, task, &wait_completion, k_next);

@@ -49,13 +49,9 @@ void eddy__request_own(lua_State *L, eddy__request *r, uv_req_t *uv, eddy__task 
   *box = r;
 }
 
-static void on_due(eddy__timer *timer) {
-  eddy__task_wake(eddy__container_of(timer, eddy__task, timer), EDDY_WAKE_NORMAL);
-}
-
 /* [-0, +0, v] */
 void eddy__request_deadline(lua_State *L, eddy__task *task, uint64_t deadline) {
-  if (deadline != EDDY_NEVER) eddy__task_deadline(L, task, deadline, on_due);
+  if (deadline != EDDY_NEVER) eddy__task_deadline(L, task, deadline);
 }
 
 /* [-0, +0, y] */
