@@ -91,6 +91,23 @@ void eddy__handle_close(eddy__handle *h) {
   uv_close(h->uv, on_closed);
 }
 
+typedef struct search {
+  int fd;
+  bool found;
+} search;
+
+static void on_handle(uv_handle_t *uv, void *argument) {
+  search *s = argument;
+  uv_os_fd_t fd;
+  if (!uv_is_closing(uv) && uv_fileno(uv, &fd) == 0 && fd == (uv_os_fd_t)s->fd) s->found = true;
+}
+
+bool eddy__handle_has(const eddy__loop *loop, int fd) {
+  search s = {fd, false};
+  uv_walk(loop->uv, on_handle, &s);
+  return s.found;
+}
+
 /* [-0, +0, -] */
 void eddy__handle_drop(lua_State *L, eddy__handle *h) {
   h->is_dropped = true;

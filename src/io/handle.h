@@ -43,6 +43,9 @@ void eddy__handle_opened(eddy__handle *h);
 /* Closes it now; one that is not open or closes already is left alone. */
 void eddy__handle_close(eddy__handle *h);
 
+/* Whether a handle of this loop has the descriptor. Looks at all of them. */
+bool eddy__handle_has(const eddy__loop *loop, int fd);
+
 /* The userdata lets go of it. What is open is warned of and closed.   [-0, +0, -] */
 void eddy__handle_drop(lua_State *L, eddy__handle *h);
 

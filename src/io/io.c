@@ -9,6 +9,7 @@
 
 #include "io/dns.h"
 #include "io/fs.h"
+#include "io/pipe.h"
 #include "io/server.h"
 #include "io/tcp.h"
 
@@ -34,6 +35,7 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__dns_room(L, rt);
   eddy__tcp_room(L, rt);
   eddy__connect_room(L, rt);
+  eddy__pipe_room(L, rt);
   eddy__server_room(L, rt);
   eddy__fs_room(L, rt);
   eddy__file_room(L, rt);

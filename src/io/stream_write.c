@@ -266,9 +266,10 @@ int eddy__stream_l_drain(lua_State *L) {
 }
 
 static void on_shut(uv_shutdown_t *uv, int status) {
-  (void)status; /* a peer that is gone will not miss our end */
   eddy__stream *s = uv->handle->data;
   s->is_shutting = false;
+  bool is_pipe = status == UV_ENOTSOCK && !uv_is_readable(&s->uv.stream);
+  if (is_pipe) eddy__stream_close(s); /* nothing else ends one; other errors: a peer that is gone will not miss it */
   eddy__stream_flushed(s);
 }
 
