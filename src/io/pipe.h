@@ -25,8 +25,8 @@ typedef struct eddy__pipe {
 eddy__pipe *eddy__pipe_new(lua_State *L, eddy__loop *loop, const char *what, size_t limit);
 
 /* Gives it a descriptor, which it takes over, as it is: readable, writable or both. The descriptor becomes
- * non-blocking, until the stream is closed. Returns 0, or a libuv code and takes nothing: EBADF; EINVAL for what cannot be polled (a
- * file); EEXIST if another handle of the loop has that number. */
+ * non-blocking, until the stream is closed. Returns 0, or a libuv code and takes nothing: EBADF; EINVAL for what
+ * cannot be polled (a file); EEXIST if another handle of the loop has that number. */
 int eddy__pipe_open(eddy__pipe *p, int fd);
 
 void eddy__pipe_room(lua_State *L, eddy__runtime *rt);

@@ -129,18 +129,18 @@ function Pipe:fileno() end
 ---@field limit? integer of a line, 65536
 
 ---Makes a stream of an open descriptor, which it takes over: a pipe, a FIFO, a stream socket, a terminal. What can be
----read and written is as the descriptor was opened. It is non-blocking until the stream is closed; the descriptors 0 to 2
----stay open then, others are closed.
+---read and written is as the descriptor was opened. It is non-blocking until the stream is closed; the descriptors 0 to
+---2 stay open then, others are closed.
 ---
----Raises OSError (`EBADF`), RuntimeError for the descriptor of another stream; a file, /dev/null or a directory is a bad
----argument.
+---Raises OSError (`EBADF`), RuntimeError for the descriptor of another stream; a file, /dev/null or a directory is a
+---bad argument.
 ---@param fd integer
 ---@param options? eddy.PipeOptions
 ---@return eddy.Pipe
 function eddy.open_pipe(fd, options) end
 
----A new pipe: what is written to the second stream is read from the first. `shutdown` of the writer closes it, as a pipe
----has no other end.
+---A new pipe: what is written to the second stream is read from the first. `shutdown` of the writer closes it, as a
+---pipe has no other end.
 ---@param options? eddy.PipeOptions
 ---@return eddy.Pipe reader, eddy.Pipe writer
 function eddy.pipe(options) end
