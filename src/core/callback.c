@@ -27,6 +27,8 @@ struct eddy__callback {
   uint32_t generation, anchor;
   int nargs;
   bool queued, cancelled, anchored;
+  bool repeats;   /* it is called for each event, until it is cancelled */
+  unsigned again; /* events that have come while it was queued */
 };
 
 static void let_go(eddy__callback *cb) {
@@ -91,7 +93,7 @@ static int call(lua_State *L) {
   eddy__callback *cb = lua_touserdata(L, 1);
   eddy__loop *loop = cb->loop;
   eddy__loop_anchored(L, loop, cb->anchor); /* 2: alive until we return */
-  let_go(cb);
+  if (!cb->repeats) let_go(cb);
   lua_pushcfunction(L, note_traceback);
   lua_getiuservalue(L, 2, UV_FUNCTION);
   lua_getiuservalue(L, 2, UV_ARGUMENTS);
@@ -121,6 +123,10 @@ static void run(eddy__ready *r) {
   }
   eddy__loop *loop = cb->loop;
   lua_State *L = loop->rt->L;
+  if (cb->again > 0) {
+    cb->again--;
+    eddy__callback_soon(cb);
+  }
   if (eddy__runtime_pcall(loop->rt, call, cb) == LUA_OK) return;
   eddy__report_last_resort(L, -1); /* not even the report could be made */
   lua_pop(L, 1);
@@ -163,6 +169,16 @@ void eddy__callback_soon(eddy__callback *cb) {
   eddy__loop_ready(cb->loop, &cb->ready);
 }
 
+void eddy__callback_repeat(eddy__callback *cb) { cb->repeats = true; }
+
+void eddy__callback_event(eddy__callback *cb, bool counted) {
+  if (cb->cancelled) return;
+  if (!cb->queued)
+    eddy__callback_soon(cb);
+  else if (counted)
+    cb->again++;
+}
+
 static void on_due(eddy__timer *t) {
   eddy__callback_soon(eddy__container_of(t, eddy__callback, timer));
 }
@@ -190,7 +206,7 @@ void eddy__callback_when_done(eddy__callback *cb, eddy__future *f) {
 }
 
 /* Takes it out of wherever it is. */
-static void cancel(eddy__callback *cb) {
+void eddy__callback_cancel(eddy__callback *cb) {
   if (cb->cancelled) return;
   cb->cancelled = true;
   if (cb->generation != cb->loop->generation || !cb->loop->is_open) return;
@@ -212,7 +228,7 @@ int eddy__callback_remove(lua_State *L, eddy__future *f, int idx) {
     bool same = lua_rawequal(L, -1, idx);
     lua_pop(L, 2);
     if (!same) continue;
-    cancel(cb);
+    eddy__callback_cancel(cb);
     removed++;
   }
   return removed;
@@ -239,7 +255,7 @@ void eddy__callbacks_forget(lua_State *L, eddy__loop *loop) {
 
 /* handle:cancel()   [-0, +0, v] */
 static int l_cancel(lua_State *L) {
-  cancel(eddy__object_check(L, 1, &type_handle));
+  eddy__callback_cancel(eddy__object_check(L, 1, &type_handle));
   return 0;
 }
 

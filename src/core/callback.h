@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * callback.h - a function that the loop calls, once: call_soon, call_later, done callbacks; the Handle.
+ *         Or for each event: signal handlers, readers, writers.
  * Owns:   eddy__callback, a userdata that the loop anchors until it has run or is cancelled.
- * Uses:   loop.h, future.h, report.h.      Used by: loop_object.c, future.c.
+ * Uses:   loop.h, future.h, report.h.      Used by: loop_object.c, future.c, io/.
  * Touch:  freely. A callback cannot wait; what it raises goes to the exception handler.
  */
 #ifndef EDDY_CORE_CALLBACK_H
@@ -19,6 +20,14 @@ void eddy__callback_soon(eddy__callback *cb);
 /* Raises for memory, and lets go of it then.   [-0, +0, m] */
 void eddy__callback_at(lua_State *L, eddy__callback *cb, uint64_t deadline);
 void eddy__callback_when_done(eddy__callback *cb, eddy__future *f);
+
+/* It will be called for each event, until it is cancelled, and stays anchored. An event comes: it is queued; when it is
+ * queued already, that is enough, or it is called once more for each event. */
+void eddy__callback_repeat(eddy__callback *cb);
+void eddy__callback_event(eddy__callback *cb, bool counted);
+
+/* Takes it out of wherever it is; twice is fine. */
+void eddy__callback_cancel(eddy__callback *cb);
 
 /* Removes the done callbacks of f whose function is the value at idx; returns how many.   [-0, +0, -] */
 int eddy__callback_remove(lua_State *L, eddy__future *f, int idx);

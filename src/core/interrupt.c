@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "core/disposition.h"
 #include "core/task.h"
 
 enum { INSTRUCTIONS = 1000 };
@@ -38,7 +39,8 @@ static void on_instructions(lua_State *L, lua_Debug *ar) {
   lua_error(L);
 }
 
-static void restore(eddy__interrupt *i) {
+/* From the signal handler, so no handler of a script's is there. */
+static void restore(const eddy__interrupt *i) {
 #ifndef _WIN32
   sigaction(SIGINT, &i->before, NULL);
 #else
@@ -73,11 +75,11 @@ void eddy__interrupt_open(eddy__interrupt *i, eddy__loop *loop) {
   memset(&mine, 0, sizeof mine);
   mine.sa_handler = on_signal;
   sigemptyset(&mine.sa_mask);
-  if (sigaction(SIGINT, NULL, &i->before) != 0) return;
+  if (eddy__disposition_exchange(SIGINT, NULL, &i->before) != 0) return;
   if (i->before.sa_handler == SIG_IGN) return;
   i->outer = outer;
   atomic_store(&active, i);
-  if (sigaction(SIGINT, &mine, NULL) != 0) {
+  if (eddy__disposition_exchange(SIGINT, &mine, NULL) != 0) {
     atomic_store(&active, outer);
     return;
   }
@@ -92,7 +94,11 @@ void eddy__interrupt_open(eddy__interrupt *i, eddy__loop *loop) {
 void eddy__interrupt_close(eddy__interrupt *i) {
   if (!i->taken) return;
   i->taken = false;
+#ifndef _WIN32
+  eddy__disposition_exchange(SIGINT, &i->before, NULL);
+#else
   restore(i);
+#endif
   atomic_store(&active, i->outer);
 }
 

@@ -314,6 +314,14 @@ static int l_handles(lua_State *L) {
 }
 
 /* [-0, +0, m] */
+void eddy__loop_methods(lua_State *L, eddy__runtime *rt, const luaL_Reg *methods) {
+  eddy__object_meta(L, &eddy__type_loop);
+  lua_getfield(L, -1, "__index");
+  eddy__runtime_functions(L, rt, methods);
+  lua_pop(L, 2);
+}
+
+/* [-0, +0, m] */
 void eddy__loop_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {{"time", l_time},
                                      {"call_soon", l_call_soon},

@@ -52,9 +52,8 @@ static void check_source(lua_State *L, eddy__task *task, lua_Integer i) {
     if (isnan(lua_tonumber(L, -1)))
       eddy__arg_error(L, 1, lua_pushfstring(L, "[%I]: NaN is not a time", (LUAI_UACINT)i));
   } else if (selectable(L, -1) == NULL) {
-    const char *got = luaL_typename(L, -1);
-    eddy__arg_error(L, 1,
-                    lua_pushfstring(L, "[%I]: queue, future, stream or number expected, got %s", (LUAI_UACINT)i, got));
+    const char *expected = "queue, future, stream, Signals or number expected", *got = luaL_typename(L, -1);
+    eddy__arg_error(L, 1, lua_pushfstring(L, "[%I]: %s, got %s", (LUAI_UACINT)i, expected, got));
   }
 }
 

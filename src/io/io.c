@@ -11,6 +11,7 @@
 #include "io/fs.h"
 #include "io/pipe.h"
 #include "io/server.h"
+#include "io/signal.h"
 #include "io/tcp.h"
 
 #ifdef SIGPIPE
@@ -39,4 +40,5 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__server_room(L, rt);
   eddy__fs_room(L, rt);
   eddy__file_room(L, rt);
+  eddy__signal_room(L, rt);
 }

@@ -264,12 +264,12 @@ function Queue:empty() end
 function Queue:full() end
 
 ---Waits for the first of several things and takes nothing from the others: gets from queues, futures and tasks, streams
----that can be read (their bytes stay where they are), and numbers, which are times in seconds from now. What is ready
----already is taken at once, the first in order. Cancelling it takes nothing from anybody.
+---that can be read (their bytes stay where they are), signals, and numbers, which are times in seconds from now. What
+---is ready already is taken at once, the first in order. Cancelling it takes nothing from anybody.
 ---@async
----@param sources (eddy.Queue|eddy.Future|eddy.Stream|number)[]
+---@param sources (eddy.Queue|eddy.Future|eddy.Stream|eddy.Signals|number)[]
 ---@return integer index of the source
----@return any ... the item, the results of the future, or the stream
+---@return any ... the item, the results of the future, the name of the signal, or the stream
 ---Raises what the future raises; QueueShutDown for a queue that was shut down and is empty.
 function eddy.select(sources) end
 
