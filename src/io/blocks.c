@@ -10,9 +10,13 @@
 
 static const char blocks_key; /* its address: where the pool lies in the registry */
 
-/* The state ends. What is still lent comes back later, and is freed then.   [-0, +0, -] */
+/* The state ends. What is still lent comes back later, and is freed then. A script that has found the function may
+ * call it with anything.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__blocks *b = lua_touserdata(L, 1);
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
+  if (b == NULL || !lua_rawequal(L, 1, -1)) return 0;
   while (b->n > 0 && b->n <= EDDY_BLOCKS_KEPT) free(b->kept[--b->n]);
   b->n = EDDY_BLOCKS_KEPT + 1; /* keeps nothing more */
   return 0;

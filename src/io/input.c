@@ -85,6 +85,21 @@ static void keep_block(eddy__input *in, size_t n) {
   in->end = n;
 }
 
+void eddy__input_keep(eddy__input *in, const char *memory, size_t n) {
+  if (n == 0 || memory != in->offered) {
+    eddy__input_received(in, memory, n);
+    return;
+  }
+  keep_block(in, n);
+  in->scanned = 0;
+}
+
+void eddy__input_settle(eddy__input *in) {
+  size_t size = eddy__input_size(in);
+  if (!in->lent || size == 0) return;
+  if (size <= SMALL || in->blocks->lent > EDDY_BLOCKS_LENT) (void)resize(in, size < SMALL ? SMALL : size);
+}
+
 void eddy__input_received(eddy__input *in, const char *memory, size_t n) {
   if (in->offered == NULL || memory != in->offered) {
     in->end += n;

@@ -76,6 +76,12 @@ static inline size_t eddy__input_size(const eddy__input *in) { return in->end - 
 size_t eddy__input_offer(eddy__input *in, char **memory);
 void eddy__input_received(eddy__input *in, const char *memory, size_t n);
 
+/* The same, for somebody who looks at it at once: it is not copied out of its block before eddy__input_settle. */
+void eddy__input_keep(eddy__input *in, const char *memory, size_t n);
+
+/* Nobody looks at it for a while: gives the block back if little is in it. */
+void eddy__input_settle(eddy__input *in);
+
 /* Throws away what is there. */
 void eddy__input_clear(eddy__input *in);
 

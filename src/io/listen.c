@@ -171,23 +171,29 @@ static void on_pending(uv_poll_t *poll, int status, int events) {
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
 static void describe(const eddy__handle *h, char *text, size_t size) {
-  char address[EDDY_PLACE_SIZE];
-  eddy__address_text(&((const eddy__listener *)h)->address, address, sizeof address);
-  snprintf(text, size, "server at %s", address);
+  snprintf(text, size, "server at %s", ((const eddy__listener *)h)->name);
+}
+
+/* Closes what has been accepted and nobody will take: it was counted. */
+static void refuse_all(eddy__listener *l) {
+  for (; l->nfds > 0; close(l->fds[--l->nfds]))
+    if (l->owner != NULL) l->owner->live--;
 }
 
 static void on_closing(eddy__handle *h) {
   eddy__listener *l = (eddy__listener *)h;
   eddy__timer_stop(&h->loop->timers, &l->retry);
+  if (l->owner != NULL && l->owner->on_stopped != NULL) l->owner->on_stopped(l->owner, l);
   if (!h->loop->is_closing) return;
-  while (l->nfds > 0) close(l->fds[--l->nfds]); /* the ready queue will not run any more */
-  l->is_queued = false;
+  refuse_all(l);
+  l->is_queued = false; /* the ready queue will not run any more */
 }
 
 static void on_closed(eddy__handle *h) {
   eddy__listener *l = (eddy__listener *)h;
   if (l->fd >= 0) close(l->fd);
   l->fd = -1;
+  refuse_all(l);
   if (l->owner != NULL) l->owner->on_closed(l->owner, l);
 }
 
@@ -198,23 +204,19 @@ static void release(eddy__handle *h) {
 
 static const eddy__handle_kind kind = {describe, on_closing, on_closed, release};
 
-int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *owner,
-                        const eddy__address *at, const eddy__listen_options *o,
-                        const char **syscall) {
-  *syscall = "socket";
+int eddy__listener_adopt(eddy__listener **out, eddy__loop *loop, eddy__acceptor *owner, int fd,
+                         const char *name) {
   eddy__listener *l = calloc(1, sizeof *l);
-  if (l == NULL) return UV_ENOMEM;
-  int rc = open_socket(at->any.sa_family), fd = rc;
-  if (rc < 0) goto fail;
-  l->address = *at;
-  rc = set_up(fd, &l->address, o, syscall);
-  if (rc < 0) goto fail;
+  int rc = l == NULL ? UV_ENOMEM : uv_poll_init(loop->uv, &l->poll, fd);
+  if (rc < 0) {
+    free(l);
+    close(fd);
+    return rc;
+  }
   eddy__handle_init(&l->handle, &kind, loop, (uv_handle_t *)&l->poll);
   l->owner = owner;
   l->fd = fd;
-  *syscall = "listen";
-  rc = uv_poll_init(loop->uv, &l->poll, fd);
-  if (rc < 0) goto fail;
+  snprintf(l->name, sizeof l->name, "%s", name);
   eddy__handle_opened(&l->handle);
   rc = uv_poll_start(&l->poll, UV_READABLE, on_pending);
   *out = l;
@@ -223,9 +225,25 @@ int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *
   l->handle.is_dropped = true; /* goes in its close callback */
   eddy__listener_close(l);
   return rc;
-fail:
-  if (fd >= 0) close(fd);
-  free(l);
+}
+
+int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *owner,
+                        const eddy__address *at, const eddy__listen_options *o,
+                        const char **syscall) {
+  eddy__address address = *at;
+  char name[EDDY_NAME_SIZE];
+  *syscall = "socket";
+  int fd = open_socket(at->any.sa_family);
+  if (fd < 0) return fd;
+  int rc = set_up(fd, &address, o, syscall);
+  if (rc < 0) {
+    close(fd);
+    return rc;
+  }
+  *syscall = "listen";
+  eddy__address_text(&address, name, sizeof name);
+  rc = eddy__listener_adopt(out, loop, owner, fd, name);
+  if (rc == 0) (*out)->address = address;
   return rc;
 }
 

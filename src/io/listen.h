@@ -2,7 +2,7 @@
 /*
  * listen.h - a listening socket whose connections are accepted by ourselves, so that none is dropped.
  * Owns:   the socket, and accepted descriptors until their owner takes them.
- * Uses:   handle.h, address.h.      Used by: server.c; Unix sockets to come.
+ * Uses:   handle.h, address.h.      Used by: server.c.
  * Touch:  with care. libuv's own uv_listen accepts and closes all that wait when descriptors run out; here they stay in
  *         the backlog, and accepting goes on a second later or when a connection has ended.
  */
@@ -12,7 +12,7 @@
 #include "io/address.h"
 #include "io/handle.h"
 
-enum { EDDY_ACCEPT_BATCH = 64 };
+enum { EDDY_ACCEPT_BATCH = 64, EDDY_NAME_SIZE = 128 };
 
 typedef struct eddy__listener eddy__listener;
 
@@ -20,6 +20,7 @@ typedef struct eddy__listener eddy__listener;
 typedef struct eddy__acceptor {
   void (*on_accepted)(struct eddy__acceptor *a, eddy__listener *l, int fd); /* takes fd over */
   void (*on_starved)(struct eddy__acceptor *a, eddy__listener *l, int rc);  /* accepting pauses because of rc */
+  void (*on_stopped)(struct eddy__acceptor *a, eddy__listener *l);          /* it takes no more; or NULL */
   void (*on_closed)(struct eddy__acceptor *a, eddy__listener *l);           /* it is gone: l must be let go */
   size_t live, max; /* connections now (accept counts them up, the owner down), and at most */
 } eddy__acceptor;
@@ -30,7 +31,8 @@ struct eddy__listener {
   eddy__acceptor *owner; /* NULL once it has let go */
   uv_poll_t poll;
   int fd;
-  eddy__address address;
+  eddy__address address;      /* none for a Unix socket */
+  char name[EDDY_NAME_SIZE]; /* where it listens, for texts */
   eddy__ready ready; /* while is_queued, in the loop's ready queue: keeps the memory */
   bool is_queued;
   bool is_paused;    /* not polling */
@@ -39,6 +41,11 @@ struct eddy__listener {
   int fds[EDDY_ACCEPT_BATCH];
   int nfds;
 };
+
+/* Takes the connections of a socket that listens and does not block; `name` is for texts. Returns 0, or a libuv code:
+ * then fd is closed. */
+int eddy__listener_adopt(eddy__listener **out, eddy__loop *loop, eddy__acceptor *owner, int fd,
+                         const char *name);
 
 /* Listens at the address (its port is filled in). Returns 0, or a libuv code with nothing left open, and in *syscall
  * what failed. */

@@ -24,20 +24,6 @@
 /* User values of a Server. */
 enum { UV_HANDLER = 1 };
 
-typedef struct eddy__server {
-  eddy__acceptor acceptor; /* first */
-  eddy__loop *loop;        /* valid while it is anchored */
-  eddy__listener *listeners;
-  eddy__list connections;  /* of connection */
-  eddy__list closers;      /* tasks in wait_closed */
-  eddy__list forever;      /* the task in serve_forever */
-  eddy__tcp_options options;
-  eddy__address address;   /* of the first listener; survives the close */
-  uint32_t anchor;
-  bool is_anchored, is_closed;
-  char opened_at[EDDY_PLACE_SIZE];
-} eddy__server;
-
 static const eddy__type type_server = {"Server"};
 
 /* One connection and its task. */
@@ -45,7 +31,7 @@ typedef struct connection {
   eddy__waiter ended; /* first: told when the task has settled */
   eddy__list member;  /* in server->connections */
   eddy__server *server;
-  eddy__tcp *tcp;
+  eddy__stream *stream;
   uint32_t anchor; /* of the stream, in the loop */
 } connection;
 
@@ -76,7 +62,7 @@ static void on_listener_closed(eddy__acceptor *a, eddy__listener *l) {
   settle(s);
 }
 
-static void close_server(eddy__server *s) {
+void eddy__server_close(eddy__server *s) {
   s->is_closed = true;
   for (eddy__listener *l = s->listeners; l != NULL; l = l->next) eddy__listener_close(l);
   eddy__park_wake_all(&s->forever);
@@ -94,7 +80,7 @@ static void on_ended(eddy__waiter *w, eddy__future *f) {
   (void)f;
   connection *c = (connection *)w;
   if (!c->server->loop->is_closing) /* else that has closed it, and perhaps freed it */
-    eddy__stream_abort(&c->tcp->stream); /* does nothing if it is closed, as it should be */
+    eddy__stream_abort(c->stream); /* does nothing if it is closed, as it should be */
   eddy__list_remove(&c->member);
   eddy__loop_drop(c->server->loop, c->anchor);
   connection_over(c->server);
@@ -164,11 +150,22 @@ static int l_connection(lua_State *L) {
 typedef struct arrival {
   eddy__server *server;
   connection *c;
-  eddy__tcp *tcp;
+  eddy__stream *stream;
   uint32_t anchor; /* of the stream */
   bool is_anchored;
   int fd, rc;
 } arrival;
+
+/* The connections of start_server.   [-0, +1, m] */
+static int adopt_tcp(lua_State *L, eddy__server *s, int *fd, eddy__stream **made) {
+  eddy__tcp *t = eddy__tcp_new(L, s->loop, &s->options);
+  *made = &t->stream;
+  int rc = uv_tcp_open(&t->stream.uv.tcp, *fd);
+  if (rc < 0) return rc;
+  *fd = -1;
+  eddy__tcp_connected(t, &s->options);
+  return 0;
+}
 
 /* Makes stream and task of an accepted descriptor. What it has taken over it clears in the arrival.  [-1, +0, v] */
 static int l_spawn(lua_State *L) {
@@ -180,14 +177,11 @@ static int l_spawn(lua_State *L) {
   eddy__loop_anchored(L, s->loop, s->anchor);
   lua_getiuservalue(L, -1, UV_HANDLER);
   lua_remove(L, -2);
-  eddy__tcp *t = eddy__tcp_new(L, s->loop, &s->options);
-  a->tcp = t;
-  t->stream.handle.is_quiet = true; /* it is ours to close */
-  memcpy(t->stream.handle.opened_at, s->opened_at, sizeof s->opened_at);
-  a->rc = uv_tcp_open(&t->stream.uv.tcp, a->fd);
-  if (a->rc < 0) return eddy__raise(L, a->rc, "accept");
-  a->fd = -1;
-  eddy__tcp_connected(t, &s->options);
+  int rc = s->adopt(L, s, &a->fd, &a->stream);
+  if (rc < 0) a->rc = rc;
+  if (rc < 0) return eddy__raise(L, rc, "accept");
+  a->stream->handle.is_quiet = true; /* it is ours to close */
+  memcpy(a->stream->handle.opened_at, s->opened_at, sizeof s->opened_at);
   lua_pushvalue(L, -1);
   a->anchor = eddy__loop_anchor(L, s->loop);
   a->is_anchored = true;
@@ -195,12 +189,20 @@ static int l_spawn(lua_State *L) {
   connection *c = a->c;
   a->c = NULL;
   c->server = s;
-  c->tcp = t;
+  c->stream = a->stream;
   c->anchor = a->anchor;
   c->ended.on_settled = on_ended;
   eddy__list_push(&s->connections, &c->member);
   eddy__future_watch(&task->future, &c->ended);
   return 0;
+}
+
+/* Where it listens, for texts. */
+static void name_of(const eddy__server *s, char *text, size_t size) {
+  if (s->path_size > 0)
+    snprintf(text, size, "%s%s", s->path[0] == '\0' ? "@" : "", s->path + (s->path[0] == '\0'));
+  else
+    eddy__address_text(&s->address, text, size);
 }
 
 typedef struct trouble {
@@ -211,8 +213,8 @@ typedef struct trouble {
 /* Tells the exception handler.   [-1, +0, m] */
 static int l_tell(lua_State *L) {
   trouble *t = lua_touserdata(L, 1);
-  char text[EDDY_PLACE_SIZE];
-  eddy__address_text(&t->server->address, text, sizeof text);
+  char text[EDDY_NAME_SIZE];
+  name_of(t->server, text, sizeof text);
   eddy__os_error_push(L, t->rc, "accept", "address", text);
   eddy__report(L, t->server->loop, "a server cannot accept connections and will try again",
                lua_gettop(L), NULL, 0);
@@ -239,11 +241,14 @@ static void on_accepted(eddy__acceptor *acceptor, eddy__listener *l, int fd) {
     if (status != LUA_OK) lua_pop(s->loop->rt->L, 1);
   }
   if (status == LUA_OK) return;
-  if (a.tcp != NULL) eddy__stream_abort(&a.tcp->stream);
+  if (a.stream != NULL) {
+    a.stream->handle.is_quiet = true;
+    eddy__stream_abort(a.stream);
+  }
   if (a.is_anchored) eddy__loop_drop(s->loop, a.anchor);
   if (a.fd >= 0) close(a.fd);
   free(a.c);
-  tell(s, a.rc < 0 ? a.rc : UV_ENOMEM);
+  tell(s, a.rc);
   connection_over(s);
 }
 
@@ -269,25 +274,40 @@ static void check_settings(lua_State *L, settings *o) {
   eddy__tcp_check_options(L, 4, &o->tcp);
 }
 
-/* Pushes a server that does not listen yet. 1: the handler.   [-0, +1, m] */
-static eddy__server *push_server(lua_State *L, eddy__loop *loop, const settings *o) {
+/* [-0, +1, m] */
+eddy__server *eddy__server_new(lua_State *L, eddy__loop *loop, int handler, eddy__server_adopt adopt,
+                               const eddy__tcp_options *options, size_t max) {
   eddy__server *s = eddy__object_new(L, &type_server, sizeof *s, 1);
   eddy__list_init(&s->connections);
   eddy__list_init(&s->closers);
   eddy__list_init(&s->forever);
   s->loop = loop;
-  s->options = o->tcp;
-  s->acceptor.max = o->max;
+  s->adopt = adopt;
+  s->options = *options;
+  s->acceptor.max = max;
   s->acceptor.on_accepted = on_accepted;
   s->acceptor.on_starved = on_starved;
   s->acceptor.on_closed = on_listener_closed;
   eddy__place_of_caller(L, s->opened_at, sizeof s->opened_at);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, handler);
   lua_setiuservalue(L, -2, UV_HANDLER);
   lua_pushvalue(L, -1);
   s->anchor = eddy__loop_anchor(L, loop);
   s->is_anchored = true;
   return s;
+}
+
+void eddy__server_add(eddy__server *s, eddy__listener *l) {
+  memcpy(l->handle.opened_at, s->opened_at, sizeof s->opened_at);
+  if (s->listeners == NULL) s->address = l->address;
+  eddy__listener **last = &s->listeners;
+  while (*last != NULL) last = &(*last)->next;
+  *last = l;
+}
+
+/* [-0, +1, m] */
+static eddy__server *push_server(lua_State *L, eddy__loop *loop, const settings *o) {
+  return eddy__server_new(L, loop, 1, adopt_tcp, &o->tcp, o->max);
 }
 
 /* Listens at one more address. Returns 0 or a libuv code. */
@@ -298,11 +318,7 @@ static int add_listener(eddy__server *s, eddy__address *at, const settings *o,
     eddy__address_set_port(at, eddy__address_port(&s->address));
   int rc = eddy__listener_open(&l, s->loop, &s->acceptor, at, &o->listen, syscall);
   if (rc < 0) return rc;
-  memcpy(l->handle.opened_at, s->opened_at, sizeof s->opened_at);
-  if (s->listeners == NULL) s->address = l->address;
-  eddy__listener **last = &s->listeners;
-  while (*last != NULL) last = &(*last)->next;
-  *last = l;
+  eddy__server_add(s, l);
   return 0;
 }
 
@@ -314,7 +330,7 @@ static int finish(lua_State *L, eddy__server *s, int rc, const char *syscall,
                   const eddy__address *at) {
   char text[EDDY_PLACE_SIZE];
   if (rc == 0 || (is_lacking(rc) && s->listeners != NULL)) return 1;
-  close_server(s);
+  eddy__server_close(s);
   eddy__address_text(at, text, sizeof text);
   return eddy__raise_about(L, rc, syscall, "address", text);
 }
@@ -391,14 +407,14 @@ static eddy__server *check(lua_State *L) { return eddy__object_check(L, 1, &type
 
 /* server:close()   [-0, +0, v] */
 static int l_close(lua_State *L) {
-  close_server(check(L));
+  eddy__server_close(check(L));
   return 0;
 }
 
 static void cancel_serve(eddy__task *task, eddy__cancelling *request) {
   eddy__server *s = task->waits_for;
   eddy__park_cancel(task, request);
-  close_server(s);
+  eddy__server_close(s);
 }
 
 static const eddy__wait wait_forever = {"serve_forever", cancel_serve};
@@ -438,7 +454,7 @@ static int for_clients(lua_State *L, void (*f)(eddy__stream *)) {
   eddy__server *s = check(L);
   for (eddy__list *l = s->connections.next, *next; l != &s->connections; l = next) {
     next = l->next;
-    f(&eddy__container_of(l, connection, member)->tcp->stream);
+    f(eddy__container_of(l, connection, member)->stream);
   }
   return 0;
 }
@@ -447,17 +463,25 @@ static int l_close_clients(lua_State *L) { return for_clients(L, eddy__stream_cl
 
 static int l_abort_clients(lua_State *L) { return for_clients(L, eddy__stream_abort); }
 
+/* Pushes host and port, or the path.   [-0, +n, m] */
+static int push_address(lua_State *L, const eddy__server *s, const eddy__listener *l) {
+  if (s->path_size == 0) return eddy__address_push(L, l != NULL ? &l->address : &s->address);
+  lua_pushlstring(L, s->path, s->path_size);
+  return 1;
+}
+
 /* server:sockets() -> list of {family, address, port, fd}   [-0, +1, v] */
 static int l_sockets(lua_State *L) {
   eddy__server *s = check(L);
   lua_newtable(L);
   int n = 0;
   for (eddy__listener *l = s->is_closed ? NULL : s->listeners; l != NULL; l = l->next) {
+    int family = l->address.any.sa_family;
     lua_createtable(L, 0, 4);
-    lua_pushstring(L, l->address.any.sa_family == AF_INET6 ? "inet6" : "inet");
+    lua_pushstring(L, family == AF_INET6 ? "inet6" : family == AF_INET ? "inet"
+                                                                       : "unix");
     lua_setfield(L, -2, "family");
-    eddy__address_push(L, &l->address);
-    lua_setfield(L, -3, "port");
+    if (push_address(L, s, l) == 2) lua_setfield(L, -3, "port");
     lua_setfield(L, -2, "address");
     lua_pushinteger(L, l->fd);
     lua_setfield(L, -2, "fd");
@@ -466,8 +490,8 @@ static int l_sockets(lua_State *L) {
   return 1;
 }
 
-/* server:address() -> host, port; also after the close   [-0, +2, v] */
-static int l_address(lua_State *L) { return eddy__address_push(L, &check(L)->address); }
+/* server:address() -> host, port, or the path; also after the close   [-0, +n, v] */
+static int l_address(lua_State *L) { return push_address(L, check(L), NULL); }
 
 /* server:is_serving() -> boolean   [-0, +1, v] */
 static int l_is_serving(lua_State *L) {
@@ -479,7 +503,7 @@ static int l_is_serving(lua_State *L) {
  * connections; one that does not leaves them to the end of the run.   [-0, +0, y] */
 static int l_scope_end(lua_State *L) {
   eddy__server *s = check(L);
-  close_server(s);
+  eddy__server_close(s);
   if (!lua_isnoneornil(L, 2) || !eddy__may_wait(L, s->loop)) return 0;
   return l_wait_closed(L);
 }
@@ -487,8 +511,8 @@ static int l_scope_end(lua_State *L) {
 /* "<Server 127.0.0.1:80, 3 connections>"   [-0, +1, v] */
 static int l_tostring(lua_State *L) {
   eddy__server *s = check(L);
-  char text[EDDY_PLACE_SIZE];
-  eddy__address_text(&s->address, text, sizeof text);
+  char text[EDDY_NAME_SIZE];
+  name_of(s, text, sizeof text);
   lua_pushfstring(L, "<Server %s%s, %I connection%s>", text, s->is_closed ? ", closed" : "",
                   (LUAI_UACINT)s->acceptor.live, s->acceptor.live == 1 ? "" : "s");
   return 1;

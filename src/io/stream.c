@@ -43,7 +43,8 @@ void eddy__stream_release(eddy__handle *h) {
 
 void eddy__stream_on_closing(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
-  s->was_cut = uv_stream_get_write_queue_size(&s->uv.stream) > 0;
+  s->was_cut = eddy__stream_queued(s) > 0;
+  eddy__stream_discard(s);
   eddy__stream_wake_reader(s);
   eddy__park_wake_all(&s->writers);
 }
@@ -55,7 +56,7 @@ void eddy__stream_on_closed(eddy__handle *h) {
 }
 
 void eddy__stream_flushed(eddy__stream *s) {
-  if (s->is_ending && !s->is_shutting && uv_stream_get_write_queue_size(&s->uv.stream) == 0)
+  if (s->is_ending && !s->is_shutting && eddy__stream_queued(s) == 0)
     eddy__handle_close(&s->handle);
 }
 
@@ -177,7 +178,6 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-/* [-0, +0, m] */
 /* Something can be read at once: bytes, the end, an error.   [-0, +0, -] */
 static bool is_readable(lua_State *L, int idx) {
   const eddy__stream *s = eddy__stream_at(L, idx);

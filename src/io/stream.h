@@ -34,10 +34,13 @@ typedef struct eddy__stream {
   eddy__list watchers; /* of select */
   bool is_reading;     /* libuv was asked to read */
   bool is_hungry;      /* the reader needs more than what is there */
+  bool is_ready;       /* the system has something that nobody has taken: the reader may, by itself */
+  uint8_t fetched;     /* how often it has since it was suspended last */
   bool was_refused;    /* libuv has offered bytes that nobody wants; the second time stops reading */
   bool lacked_memory;  /* the last offer failed for that reason */
 
   size_t high, low;    /* water marks of what is queued */
+  struct eddy__tail *tail; /* short strings that wait behind what libuv has; or NULL */
   eddy__list writers;  /* tasks that wait until the queue is below the low one */
   int write_error;     /* the first error of a queued write; all later writes raise it */
   bool error_was_told;
@@ -86,8 +89,17 @@ void eddy__stream_abort(eddy__stream *s);
 /* Suspends the running task until the stream is closed, if it is not yet; k goes on either way.  [-0, +n, y] */
 int eddy__stream_wait_closed(lua_State *L, eddy__stream *s, eddy__task *task, lua_KFunction k);
 
+/* How many bytes were written and have not gone out yet. */
+size_t eddy__stream_queued(const eddy__stream *s);
+
+/* Gives libuv all that is queued, so that a shutdown or a handle that is sent comes behind it. Returns 0 or a code. */
+int eddy__stream_flush(eddy__stream *s);
+
 /* Whoever closes last has nothing queued any more (stream_write.c tells stream.c). */
 void eddy__stream_flushed(eddy__stream *s);
+
+/* Throws away what libuv has not got: the stream is closed at once. */
+void eddy__stream_discard(eddy__stream *s);
 
 /* Sees to it that libuv reads. Returns 0 or its code. */
 int eddy__stream_start_reading(eddy__stream *s);

@@ -3,12 +3,22 @@
  * stream_read.c - reading from a stream; see stream.h.
  * Touch:  with care. libuv reads while somebody wants bytes or there is room below the limit. When there is not, an
  *         offer is refused once (that costs no system call) before reading is stopped.
+ *
+ * For a task that waits with nothing read so far libuv only says that there is something: the task takes it itself,
+ * into a block that is warm from the read before, and copies it once, into the string.
  */
+#include <errno.h>
 #include <string.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 #include "base/args.h"
 #include "base/error.h"
 #include "io/stream.h"
+
+/* A task may read so often without being suspended, then the others have their turn. */
+enum { FETCHES = 8 };
 
 /* --- libuv's side -------------------------------------------------------------------------------------------- */
 
@@ -23,13 +33,33 @@ static void stop(eddy__stream *s) {
   s->is_reading = false;
 }
 
+/* Whether somebody waits for more, in a frame that is still there: a script may have closed that coroutine. */
+static bool is_read(const eddy__stream *s) {
+  const eddy__task *t = s->reader;
+  return s->is_hungry && t != NULL && t->waits_for == s && t->at != NULL && lua_status(t->at) == LUA_YIELD;
+}
+
+/* Whether the task that waits had better read itself: what it wants is likely to come at once, and whole. */
+static bool wants_to_fetch(const eddy__stream *s) {
+#ifdef _WIN32
+  return false; /* there libuv begins to receive before anything has come */
+#else
+  if (!s->is_hungry || eddy__input_size(&s->in) > 0) return false;
+  if (s->want.kind == EDDY_WANT_EXACT) return s->want.count <= EDDY_BLOCK_SIZE;
+  return s->want.kind != EDDY_WANT_ALL && s->in.chunk == 0;
+#endif
+}
+
 static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
   (void)suggested;
   eddy__stream *s = uv->data;
   char *memory = NULL;
   size_t size = 0;
   s->lacked_memory = false;
-  if (s->is_hungry || eddy__input_size(&s->in) < s->in.limit) {
+  s->is_ready = wants_to_fetch(s) && is_read(s);
+  if (s->is_ready) {
+    /* nothing: on_read is told */
+  } else if (s->is_hungry || eddy__input_size(&s->in) < s->in.limit) {
     size = eddy__input_offer(&s->in, &memory);
     s->lacked_memory = size == 0;
     s->was_refused = false;
@@ -39,6 +69,10 @@ static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
 
 /* on_alloc has offered nothing, so the bytes are still in the kernel. */
 static void refused(eddy__stream *s) {
+  if (s->is_ready) {
+    eddy__stream_wake_reader(s);
+    return;
+  }
   if (s->lacked_memory) {
     s->in.error = UV_ENOMEM;
     stop(s);
@@ -47,12 +81,6 @@ static void refused(eddy__stream *s) {
     stop(s);
   }
   s->was_refused = true;
-}
-
-/* Whether somebody waits for more, in a frame that is still there: a script may have closed that coroutine. */
-static bool is_read(const eddy__stream *s) {
-  const eddy__task *t = s->reader;
-  return s->is_hungry && t != NULL && t->waits_for == s && t->at != NULL && lua_status(t->at) == LUA_YIELD;
 }
 
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
@@ -96,8 +124,39 @@ int eddy__stream_start_reading(eddy__stream *s) {
   return rc;
 }
 
+#ifdef _WIN32
+static int fetch(eddy__stream *s) { return s->is_ready = false; }
+#else
+/* There is something: reads it, without waiting. Nothing but the input changes. Returns 0 or UV_ENOMEM. */
+static int fetch(eddy__stream *s) {
+  char *memory;
+  uv_os_fd_t fd;
+  size_t size = eddy__input_offer(&s->in, &memory);
+  ssize_t n = -1;
+  s->is_ready = false;
+  if (size == 0) return UV_ENOMEM;
+  if (uv_fileno((uv_handle_t *)&s->uv.stream, &fd) < 0)
+    errno = EBADF;
+  else
+    do n = read(fd, memory, size);
+    while (n < 0 && errno == EINTR);
+  int error = n < 0 ? errno : 0;
+  eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
+  if ((size_t)n == size && ++s->fetched < FETCHES) s->is_ready = true; /* there may be more */
+  if (n > 0 || error == EAGAIN || error == EWOULDBLOCK) return 0;
+  stop(s);
+  if (n == 0)
+    s->in.eof = true;
+  else
+    s->in.error = uv_translate_sys_error(error);
+  return 0;
+}
+#endif
+
 /* Suspends the task until the callbacks have found what it wants.   [-0, +n, y] */
 static int wait_for_more(lua_State *L, eddy__stream *s, eddy__task *task) {
+  s->fetched = 0;
+  eddy__input_settle(&s->in);
   int rc = eddy__stream_start_reading(s);
   if (rc < 0) return eddy__raise(L, rc, "read");
   s->is_hungry = true;
@@ -125,6 +184,10 @@ static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
   }
   int found = many ? eddy__input_look_all(L, &s->in, 2, last, &want)
                    : eddy__input_look(&s->in, 0, &want);
+  if (found == EDDY_IN_MORE && s->is_ready) {
+    int rc = fetch(s);
+    return rc < 0 ? eddy__raise(L, rc, "read") : go_on(L, s, task);
+  }
   if (found == EDDY_IN_MORE) return wait_for_more(L, s, task);
   if (found != EDDY_IN_READY && found != EDDY_IN_END)
     return eddy__input_raise(L, &s->in, &want, found);

@@ -2,16 +2,18 @@
 /*
  * stream_write.c - writing to a stream; see stream.h.
  * Owns:   requests, each a userdata that the loop anchors until libuv has sent it; its user value are the strings.
- * Touch:  with care. What can be sent at once is sent at once; only the rest is queued, and needs a request.
+ *         The tail: short strings, copied together, that libuv gets when it has sent what it has.
+ * Touch:  with care. What can be sent at once is sent at once, from where the strings lie; only the rest is queued.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "base/error.h"
 #include "io/stream.h"
 
-/* Shorter pieces of a write of many pieces are copied together. */
-enum { COPIED_SIZE = 4096 };
+/* Shorter pieces are copied together if they must be queued; so many are sent without anything made for them. */
+enum { COPIED_SIZE = 4096, TAIL_SIZE = 16384, FEW = 64 };
 
 typedef struct request {
   uv_write_t uv;
@@ -20,6 +22,13 @@ typedef struct request {
   unsigned n;
   uv_buf_t bufs[];
 } request;
+
+struct eddy__tail {
+  uv_write_t uv;
+  eddy__stream *stream;
+  size_t size;
+  char data[TAIL_SIZE];
+};
 
 /* --- what is to be sent -------------------------------------------------------------------------------------- */
 
@@ -124,31 +133,74 @@ static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
 
 /* --- sending ------------------------------------------------------------------------------------------------- */
 
-static size_t queued(const eddy__stream *s) {
-  return uv_stream_get_write_queue_size(&s->uv.stream);
+size_t eddy__stream_queued(const eddy__stream *s) {
+  return uv_stream_get_write_queue_size(&s->uv.stream) + (s->tail != NULL ? s->tail->size : 0);
 }
 
 static void failed(eddy__stream *s, int rc) {
   if (s->write_error == 0) s->write_error = rc;
+  eddy__stream_discard(s);
   eddy__park_wake_all(&s->writers);
+}
+
+void eddy__stream_discard(eddy__stream *s) {
+  free(s->tail);
+  s->tail = NULL;
+}
+
+/* libuv is done with one request. */
+static void written(eddy__stream *s, int status) {
+  if (status == 0 && uv_stream_get_write_queue_size(&s->uv.stream) == 0) status = eddy__stream_flush(s);
+  if (status < 0 && status != UV_ECANCELED) failed(s, status);
+  if (eddy__stream_queued(s) <= s->low) eddy__park_wake_all(&s->writers);
+  eddy__stream_flushed(s);
 }
 
 static void on_written(uv_write_t *uv, int status) {
   request *r = (request *)uv;
-  eddy__stream *s = r->stream;
-  eddy__loop_drop(s->handle.loop, r->anchor);
-  if (status < 0 && status != UV_ECANCELED) failed(s, status);
-  if (queued(s) <= s->low) eddy__park_wake_all(&s->writers);
-  eddy__stream_flushed(s);
+  eddy__loop_drop(r->stream->handle.loop, r->anchor);
+  written(r->stream, status);
 }
 
-/* Sends at once what goes, and moves the buffers on. Returns how many are left, or a libuv code. */
-static int try_write(eddy__stream *s, uv_buf_t **bufs, unsigned n) {
-  if (queued(s) > 0) return (int)n;
-  int rc = uv_try_write(&s->uv.stream, *bufs, n);
-  if (rc == UV_EAGAIN) return (int)n;
-  if (rc < 0) return rc;
-  size_t sent = (size_t)rc;
+static void on_tail_written(uv_write_t *uv, int status) {
+  struct eddy__tail *t = (struct eddy__tail *)uv;
+  eddy__stream *s = t->stream;
+  free(t);
+  written(s, status);
+}
+
+int eddy__stream_flush(eddy__stream *s) {
+  struct eddy__tail *t = s->tail;
+  if (t == NULL) return 0;
+  uv_buf_t buf = uv_buf_init(t->data, (unsigned)t->size);
+  s->tail = NULL;
+  int rc = uv_write(&t->uv, &s->uv.stream, &buf, 1, on_tail_written);
+  if (rc < 0) free(t);
+  return rc;
+}
+
+/* Adds bytes to the tail. Returns 0 or a libuv code. */
+static int append(eddy__stream *s, const char *text, size_t size) {
+  while (size > 0) {
+    if (s->tail == NULL) {
+      s->tail = malloc(sizeof *s->tail);
+      if (s->tail == NULL) return UV_ENOMEM;
+      s->tail->stream = s;
+      s->tail->size = 0;
+    }
+    size_t room = TAIL_SIZE - s->tail->size, n = size < room ? size : room;
+    memcpy(s->tail->data + s->tail->size, text, n);
+    s->tail->size += n;
+    text += n;
+    size -= n;
+    int rc = n == room ? eddy__stream_flush(s) : 0;
+    if (rc < 0) return rc;
+  }
+  return 0;
+}
+
+/* Moves the buffers on by what was sent. Returns how many are left. */
+static unsigned skip(uv_buf_t **bufs, unsigned n, size_t sent) {
   while (n > 0 && sent >= (*bufs)->len) {
     sent -= (*bufs)->len;
     (*bufs)++;
@@ -158,14 +210,22 @@ static int try_write(eddy__stream *s, uv_buf_t **bufs, unsigned n) {
     (*bufs)->base += sent;
     (*bufs)->len -= sent;
   }
-  return (int)n;
+  return n;
+}
+
+/* Sends at once what goes. Returns how many bytes, or a libuv code. */
+static int try_write(eddy__stream *s, uv_buf_t *bufs, unsigned n) {
+  if (n == 0 || eddy__stream_queued(s) > 0) return 0;
+  int rc = uv_try_write(&s->uv.stream, bufs, n);
+  return rc == UV_EAGAIN ? 0 : rc;
 }
 
 /* Queues the buffers of the request at the top of the stack, from `bufs` on.   [-1, +0, v] */
 static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, unsigned n) {
   s->write_error = UV_ENOMEM; /* if it cannot be queued: a part may have gone out already */
   r->anchor = eddy__loop_anchor(L, s->handle.loop);
-  int rc = uv_write(&r->uv, &s->uv.stream, bufs, n, on_written);
+  int rc = eddy__stream_flush(s);
+  if (rc == 0) rc = uv_write(&r->uv, &s->uv.stream, bufs, n, on_written);
   s->write_error = 0;
   if (rc == 0) return;
   eddy__loop_drop(s->handle.loop, r->anchor);
@@ -205,15 +265,17 @@ static eddy__task *check_writer(lua_State *L, eddy__stream *s, const char *name)
 /* Waits if too much is queued; returns the stream.   [-0, +1, y] */
 static int wait_below_mark(lua_State *L, eddy__stream *s, eddy__task *task) {
   lua_settop(L, 1);
-  if (queued(s) <= s->high) return 1;
+  if (eddy__stream_queued(s) <= s->high) return 1;
   return eddy__park(L, task, &s->writers, &wait_write, k_write);
 }
 
-/* [-0, +0, v] */
+/* Checks the arguments; numbers become strings, in their places.   [-0, +0, v] */
 static void check_pieces(lua_State *L, int last) {
   for (int i = 2; i <= last; i++) {
     int type = lua_type(L, i);
-    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TTABLE)
+    if (type == LUA_TNUMBER)
+      (void)lua_tostring(L, i);
+    else if (type != LUA_TSTRING && type != LUA_TTABLE)
       eddy__arg_expected(L, i, "string, number or table of strings");
   }
 }
@@ -225,37 +287,101 @@ static void raise_write(lua_State *L, eddy__stream *s, int rc) {
   eddy__raise(L, rc, "write");
 }
 
+/* Points at the strings of the arguments 2 to last if they are few, and strings all. Makes nothing, so nothing can
+ * change under it. Returns how many, or -1.   [-0, +0, -] */
+static int point_at(lua_State *L, int last, uv_buf_t *bufs) {
+  int n = 0;
+  for (int arg = 2; arg <= last; arg++) {
+    bool is_table = lua_type(L, arg) == LUA_TTABLE;
+    size_t count = is_table ? (size_t)lua_rawlen(L, arg) : 1;
+    for (size_t i = 1; i <= count; i++) {
+      if (n == FEW) return -1;
+      if (is_table)
+        lua_rawgeti(L, arg, (lua_Integer)i);
+      else
+        lua_pushvalue(L, arg);
+      bool is_string = lua_type(L, -1) == LUA_TSTRING;
+      size_t size = 0;
+      const char *text = is_string ? lua_tolstring(L, -1, &size) : NULL;
+      lua_pop(L, 1);
+      if (!is_string) return -1;
+      bufs[n].base = (char *)text;
+      bufs[n].len = size;
+      n += size > 0;
+    }
+  }
+  return n;
+}
+
+/* What is left is little: it waits for what libuv has, if that has anything.   [-0, +0, v] */
+static void add_to_tail(lua_State *L, eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
+  int rc = 0;
+  for (unsigned i = 0; i < n && rc == 0; i++) rc = append(s, bufs[i].base, bufs[i].len);
+  if (rc == 0 && uv_stream_get_write_queue_size(&s->uv.stream) == 0) rc = eddy__stream_flush(s);
+  if (rc < 0) raise_write(L, s, rc);
+}
+
+/* Queues all but the first `sent` bytes of the pieces, of which too many are left for the tail.   [-0, +n, v] */
+static void queue_rest(lua_State *L, eddy__stream *s, int last, size_t sent) {
+  int error = s->write_error;
+  if (sent > 0) s->write_error = UV_ENOMEM; /* see queue() */
+  request *r;
+  if (last == 2 && lua_type(L, 2) == LUA_TSTRING) {
+    r = push_request(L, s, 1, 0);
+    r->n = 1;
+    size_t size;
+    r->bufs[0].base = (char *)lua_tolstring(L, 2, &size);
+    r->bufs[0].len = size;
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 1);
+  } else {
+    r = push_pieces(L, s, last);
+  }
+  s->write_error = error;
+  uv_buf_t *bufs = r->bufs;
+  unsigned n = skip(&bufs, r->n, sent);
+  if (n > 0) queue(L, s, r, bufs, n);
+}
+
+/* Many pieces, or numbers among them: they are gathered first.   [-0, +n, v] */
+static void write_many(lua_State *L, eddy__stream *s, int last) {
+  request *r = push_pieces(L, s, last);
+  int rc = try_write(s, r->bufs, r->n);
+  if (rc < 0) raise_write(L, s, rc);
+  uv_buf_t *bufs = r->bufs;
+  unsigned n = skip(&bufs, r->n, (size_t)rc);
+  if (n == 1 && bufs->len < COPIED_SIZE) {
+    add_to_tail(L, s, bufs, 1);
+  } else if (n > 0) {
+    queue(L, s, r, bufs, n);
+  }
+}
+
 /* stream:write(...) -> stream   [-0, +1, y] */
 int eddy__stream_l_write(lua_State *L) {
-  int last = lua_gettop(L), left;
+  int last = lua_gettop(L);
+  uv_buf_t few[FEW], *bufs = few;
   eddy__stream *s = eddy__stream_check(L, 1);
   check_pieces(L, last);
   eddy__task *task = check_writer(L, s, "write");
   if (s->was_shut) return eddy__error_throw(L, EDDY_E_RUNTIME, "'write' after shutdown");
-  if (last == 2 && lua_type(L, 2) != LUA_TTABLE) { /* one string: no request unless it must be queued */
-    size_t size;
-    const char *text = lua_tolstring(L, 2, &size);
-    uv_buf_t buf = uv_buf_init((char *)text, 0), *bufs = &buf;
-    buf.len = size;
-    left = size == 0 ? 0 : try_write(s, &bufs, 1);
-    if (left < 0) raise_write(L, s, left);
-    if (left > 0) {
-      s->write_error = UV_ENOMEM; /* see queue() */
-      request *r = push_request(L, s, 1, 0);
-      s->write_error = 0;
-      r->bufs[0] = buf;
-      lua_pushvalue(L, 2);
-      lua_setiuservalue(L, -2, 1);
-      queue(L, s, r, r->bufs, 1);
-    }
+  luaL_checkstack(L, 4, NULL);
+  int n = point_at(L, last, few);
+  if (n < 0) {
+    write_many(L, s, last);
     return wait_below_mark(L, s, task);
   }
-  luaL_checkstack(L, 4, NULL);
-  request *r = push_pieces(L, s, last);
-  uv_buf_t *bufs = r->bufs;
-  left = r->n == 0 ? 0 : try_write(s, &bufs, r->n);
-  if (left < 0) raise_write(L, s, left);
-  if (left > 0) queue(L, s, r, bufs, (unsigned)left);
+  int sent = try_write(s, few, (unsigned)n);
+  if (sent < 0) raise_write(L, s, sent);
+  unsigned left = skip(&bufs, (unsigned)n, (size_t)sent);
+  if (left == 0) return wait_below_mark(L, s, task);
+  size_t size = 0;
+  for (unsigned i = 0; i < left; i++) size += bufs[i].len;
+  if (size < COPIED_SIZE) {
+    add_to_tail(L, s, bufs, left);
+  } else {
+    queue_rest(L, s, last, (size_t)sent);
+  }
   return wait_below_mark(L, s, task);
 }
 
@@ -278,7 +404,9 @@ int eddy__stream_l_shutdown(lua_State *L) {
   eddy__stream *s = eddy__stream_check(L, 1);
   if (eddy__stream_is_closing(s)) return eddy__stream_raise_closed(L, s, "shutdown");
   if (s->was_shut) return 0;
-  int rc = uv_shutdown(&s->shutdown, &s->uv.stream, on_shut);
+  int rc = eddy__stream_flush(s);
+  if (rc < 0) raise_write(L, s, rc);
+  rc = uv_shutdown(&s->shutdown, &s->uv.stream, on_shut);
   if (rc < 0 && rc != UV_ENOTCONN) return eddy__raise(L, rc, "shutdown");
   s->was_shut = true;
   s->is_shutting = rc == 0;
@@ -303,6 +431,6 @@ int eddy__stream_l_set_write_buffer_limits(lua_State *L) {
   eddy__arg_check(L, low <= high, 3, "low cannot be above high");
   s->high = high;
   s->low = low;
-  if (s->handle.is_open && queued(s) <= low) eddy__park_wake_all(&s->writers);
+  if (s->handle.is_open && eddy__stream_queued(s) <= low) eddy__park_wake_all(&s->writers);
   return 0;
 }
