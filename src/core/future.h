@@ -29,7 +29,8 @@ enum {
   EDDY_EX_CONTEXT,   /* of a task: its snapshot, when a variable was set */
   EDDY_EX_AT,        /* of a task: the thread of a coroutine in which it waits, or has waited */
   EDDY_EX_MADE_AT,   /* in debug mode: where the task was made: "app.lua:3" */
-  EDDY_EX_AWAITED_AT /* where the cause was awaited: "app.lua:12" */
+  EDDY_EX_AWAITED_AT, /* where the cause was awaited: "app.lua:12" */
+  EDDY_EX_CHAIN       /* of a task: its coroutines that have handed over to another; see nested.c */
 };
 
 /* Somebody who is told when a future settles. Lives in a suspended task's frame, or in a userdata that unlinks it. */

@@ -24,6 +24,7 @@ enum { UV_THREAD = 1, UV_ERROR, UV_COUNT = UV_ERROR }; /* UV_ERROR: the Cancelle
 typedef struct eddy__generator {
   eddy__list link; /* in loop->generators, from its first step to its end */
   lua_State *co;   /* the user value */
+  eddy__runtime *rt;
   eddy__loop *loop;
   int state;
   bool closing;
@@ -57,9 +58,9 @@ static int l_yield(lua_State *L) {
 /* Steps the generator at 1: the n values at the top of its thread are its arguments.   [-0, +n, y] */
 static int step(lua_State *L, generator *g, int n, bool again, lua_KFunction k, int *nresults) {
   g->state = RUNNING;
-  int rc = eddy__nested_resume(L, g->co, n, again, nresults);
+  int rc = eddy__nested_resume(L, g->rt, g->co, n, again, nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k);
-  if (rc == LUA_ERRRUN && lua_status(g->co) == LUA_YIELD)
+  if (rc == EDDY_NESTED_REFUSED)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the generator's body waits for another task");
   if (rc == LUA_YIELD)
     g->state = SUSPENDED;
@@ -90,6 +91,12 @@ static int next_value(lua_State *L, generator *g, int n, bool again) {
   return lua_error(L);
 }
 
+/* [-0, +0, v] */
+static void check_depth(lua_State *L, const generator *g) {
+  const char *too_deep = eddy__nested_too_deep(L, g->rt);
+  if (too_deep != NULL) luaL_error(L, "%s", too_deep);
+}
+
 /* Steps the generator at 1; the values above it are what its yield returns.   [-0, +n, y] */
 static int go_on(lua_State *L, generator *g) {
   int n = lua_gettop(L) - 1;
@@ -97,16 +104,16 @@ static int go_on(lua_State *L, generator *g) {
   if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "'next': the generator is running already");
   if (g->state == CREATED && n > 0)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'asend': nothing can be sent to a generator that has not started");
+  check_depth(L, g);
   if (!lua_checkstack(g->co, n + 4)) return luaL_error(L, "too many values to send");
   lua_xmove(L, g->co, n);
   if (g->state == CREATED) {
-    eddy__runtime *rt = eddy__runtime_of(L);
     n = lua_gettop(g->co) - 1;
     if (n < 2 || lua_status(g->co) != LUA_OK) { /* by the debug library */
       close_books(g);
       eddy__error_throw(L, EDDY_E_RUNTIME, "the generator's coroutine was closed");
     }
-    g->loop = rt->loop;
+    g->loop = g->rt->loop;
     if (g->loop != NULL) {
       eddy__object_remember(L, 1, g);
       eddy__list_push(&g->loop->generators, &g->link);
@@ -159,6 +166,7 @@ static int l_close(lua_State *L) {
   if (g->state == CREATED) close_books(g);
   if (g->state == CLOSED) return 0;
   if (g->state == RUNNING) eddy__error_throw(L, EDDY_E_RUNTIME, "'aclose': a running generator cannot be closed");
+  check_depth(L, g);
   eddy__error_push(L, EDDY_E_CANCELLED, "the generator was closed");
   lua_setiuservalue(L, 1, UV_ERROR);
   g->closing = true;
@@ -211,6 +219,7 @@ static int l_make(lua_State *L) {
   lua_xmove(L, co, 2);
   lua_pop(L, 1);
   g->co = co;
+  g->rt = eddy__runtime_of(L);
   lua_insert(L, 1);
   lua_xmove(L, co, n);
   lua_pushnil(L);

@@ -359,15 +359,17 @@ typedef struct saved {
   eddy__loop *loop;
   eddy__task *current;
   lua_State *leaf, *L;
+  int depth;
 } saved;
 
 static saved enter(lua_State *L, eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
-  saved s = {rt->loop, rt->current, rt->leaf, rt->L};
+  saved s = {rt->loop, rt->current, rt->leaf, rt->L, rt->nest.depth};
   if (s.loop != NULL) s.loop->gave_way = true;
   rt->loop = loop;
   rt->current = NULL;
   rt->L = L;
+  rt->nest.depth = 0;
   loop->is_running = true;
   return s;
 }
@@ -378,6 +380,7 @@ static void leave(eddy__loop *loop, saved s) {
   rt->current = s.current;
   rt->leaf = s.leaf;
   rt->L = s.L;
+  rt->nest.depth = s.depth;
   loop->is_running = false;
 }
 

@@ -5,6 +5,8 @@
  *         A wait suspends it like a yield; whoever resumed it sees that the task is not running any more, suspends
  *         itself with a continuation, and so on down to the task's own thread. When the task is woken the continuations
  *         resume their coroutines again, outermost first.
+ *         A resume that is deep inside others takes no C stack: it hands the coroutine over, by a yield, to drive(),
+ *         which has resumed its own coroutine, and which gives it the results later. A chain tells who has handed over.
  */
 #include "core/nested.h"
 
@@ -16,24 +18,200 @@
 #include "core/cancel.h"
 #include "core/coroutine.h"
 
+enum { DEEPEST = 10000 }; /* so many may hand over, one to the next */
+
 static const char raise_key; /* registry: what eddy__nested_raise is about to raise */
 
+/* --- coroutines that have handed over ---------------------------------------------------------------- */
+
+/* A chain is a table in the extras of its task: at 0 how many coroutines have handed over, at i one of them, at -i the
+ * one that it has handed over to, and under each that has handed over `true`. It keeps all of them alive: a script may
+ * close one whose frame did that. */
+
+/* Pushes the chain of the running task, or nil.   [-0, +1, -] */
+static void push_chain(lua_State *L, eddy__task *task) {
+  eddy__task_push(L, task);
+  eddy__future_extra(L, -1, EDDY_EX_CHAIN);
+  lua_remove(L, -2);
+}
+
+/* How many have handed over in the chain at the top.   [-0, +0, -] */
+static int chain_length(lua_State *L) {
+  if (lua_isnil(L, -1)) return 0;
+  lua_rawgeti(L, -1, 0);
+  int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
 /* [-0, +0, -] */
-int eddy__nested_resume(lua_State *L, lua_State *co, int n, bool again, int *nresults) {
-  eddy__runtime *rt = eddy__runtime_of(L);
+static void set_length(lua_State *L, int n) {
+  lua_pushinteger(L, n);
+  lua_rawseti(L, -2, 0);
+}
+
+/* The i-th that has handed over in the chain at the top.   [-0, +0, -] */
+static lua_State *chain_at(lua_State *L, int i) {
+  lua_rawgeti(L, -1, i);
+  lua_State *co = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return co;
+}
+
+/* Whether the coroutine at idx has handed over to another, which has not come back: its status is "normal".
+ *   [-0, +0, -] */
+static bool has_handed_over(lua_State *L, eddy__runtime *rt, int idx) {
+  if (rt->current == NULL) return false;
+  push_chain(L, rt->current);
+  bool has = false;
+  if (!lua_isnil(L, -1)) {
+    lua_pushvalue(L, idx);
+    has = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return has;
+}
+
+/* L, which is deep inside others, yields to who has resumed it, who resumes co for it.   [-0, +0, m] */
+static int hand_over(lua_State *L, eddy__runtime *rt, lua_State *co, int n) {
+  luaL_checkstack(L, 8, NULL);
+  if (!lua_checkstack(co, 1)) luaL_error(L, "not enough memory");
+  push_chain(L, rt->current);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    eddy__task_push(L, rt->current);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    eddy__future_set_extra(L, -3, EDDY_EX_CHAIN);
+    lua_remove(L, -2);
+    set_length(L, 0);
+  }
+  int length = chain_length(L) + 1;
+  lua_pushthread(L);
+  lua_rawseti(L, -2, length);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  lua_rawseti(L, -2, -length);
+  lua_pushthread(L);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  set_length(L, length);
+  lua_pop(L, 1);
+  rt->nest.next = co;
+  rt->nest.n = n;
+  return EDDY_NESTED_WAITS;
+}
+
+/* Takes the last one out of the chain.   [-0, +0, -] */
+static lua_State *take_back(lua_State *L, eddy__task *task) {
+  push_chain(L, task);
+  int length = chain_length(L);
+  lua_State *co = chain_at(L, length);
+  set_length(L, length - 1);
+  lua_rawgeti(L, -1, length);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  return co;
+}
+
+/* The one to go on with after a wait in which co was resumed, or has handed over: the innermost; or the outermost that
+ * a script has closed meanwhile, so that those around it hear of that. *length: how many have handed over to it.
+ *   [-0, +0, -] */
+static lua_State *innermost(lua_State *L, eddy__task *task, lua_State *co, int *length) {
+  int i = 0;
+  push_chain(L, task);
+  int n = chain_length(L);
+  if (n > 0 && chain_at(L, 1) == co) {
+    while (i < n && lua_status(chain_at(L, i + 1)) == LUA_YIELD) i++;
+    co = i == n ? task->at : chain_at(L, i + 1);
+  }
+  lua_pop(L, 1);
+  for (*length = i; n > i; n--) take_back(L, task);
+  return co;
+}
+
+/* [-0, +0, -] */
+const char *eddy__nested_check_chain(lua_State *L, eddy__runtime *rt) {
+  if (rt->current == NULL) return NULL;
+  push_chain(L, rt->current);
+  int length = chain_length(L);
+  lua_pop(L, 1);
+  return length < DEEPEST ? NULL : "C stack overflow: too many coroutines have resumed each other";
+}
+
+/* --- resuming ------------------------------------------------------------------------------------------ */
+
+/* Resumes co, and whatever is handed over meanwhile, until co itself yields, ends or waits.   [-0, +0, -] */
+static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool again, int *nresults) {
+  eddy__nesting *nest = &rt->nest;
   eddy__task *task = rt->current;
   lua_State *outer = rt->leaf;
-  bool may_wait = task != NULL && outer == L && lua_isyieldable(L);
-  if (may_wait) rt->leaf = co;
+  int rc, length = 0; /* of the chain */
+  if (++nest->depth >= EDDY_NESTED_DEEP) {
+    lua_State *from = again ? co : NULL; /* NULL: a chain that is there was left by a coroutine that was closed */
+    lua_State *innermost_one = innermost(L, task, from, &length);
+    if (again) co = innermost_one;
+  }
+  for (;;) {
+    rt->leaf = co;
+    rt->refused = false;
+    rc = lua_resume(co, L, n, nresults);
+    nest->given_to = NULL;
+    if (rc == LUA_YIELD && task->phase != EDDY_T_RUNNING) {
+      rc = EDDY_NESTED_WAITS;
+      break;
+    }
+    if (rc == LUA_YIELD && nest->next != NULL) {
+      co = nest->next;
+      n = nest->n;
+      nest->next = NULL;
+      length++;
+      continue;
+    }
+    if (rc == LUA_YIELD && rt->refused) {
+      rc = EDDY_NESTED_REFUSED;
+      *nresults = 0;
+    }
+    if (length == 0) break;
+    length--;
+    nest->rc = rc;
+    nest->nresults = *nresults;
+    nest->given_to = co = take_back(L, task);
+    n = 0;
+  }
+  rt->refused = false;
+  rt->leaf = outer;
+  nest->depth--;
+  return rc;
+}
+
+/* The same where the task cannot wait, as a C function is in between or no task runs.   [-0, +0, -] */
+static int resume_plainly(lua_State *L, eddy__runtime *rt, lua_State *co, int n, int *nresults) {
   rt->refused = false;
   int rc = lua_resume(co, L, n, nresults);
-  rt->leaf = outer;
-  if (rc != LUA_YIELD) return rc;
-  if (may_wait && task->phase != EDDY_T_RUNNING) return EDDY_NESTED_WAITS;
-  if (!rt->refused) return rc;
-  rt->refused = false; /* it waits for a task, and it was not that task which resumed it */
+  if (rc != LUA_YIELD || !rt->refused) return rc;
+  rt->refused = false;
   *nresults = 0;
-  return again ? EDDY_NESTED_WAITS : LUA_ERRRUN;
+  return EDDY_NESTED_REFUSED;
+}
+
+/* [-0, +0, m] */
+int eddy__nested_resume(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool again, int *nresults) {
+  eddy__task *task = rt->current;
+  bool may_wait = task != NULL && rt->leaf == L && lua_isyieldable(L);
+  if (again && rt->nest.given_to == L) {
+    *nresults = rt->nest.nresults;
+    return rt->nest.rc;
+  }
+  if (again && (!may_wait || task->at == NULL)) { /* it waits for a task, and it was not that task which resumed it */
+    rt->refused = true;
+    return EDDY_NESTED_WAITS;
+  }
+  if (!may_wait) return resume_plainly(L, rt, co, n, nresults);
+  if (!again && rt->nest.depth >= EDDY_NESTED_DEEP && L != task->co) return hand_over(L, rt, co, n);
+  return drive(L, rt, co, n, again, nresults);
 }
 
 /* [-0, +n, y] */
@@ -72,14 +250,20 @@ static lua_State *check_thread(lua_State *L) {
   return co;
 }
 
-/* Why co cannot be resumed or closed, or NULL.   [-0, +0, -] */
-static const char *not_suspended(lua_State *L, lua_State *co) {
+/* [-0, +0, -] */
+static const char *look_closely(lua_State *L, eddy__runtime *rt, int idx, lua_State *co) {
   lua_Debug ar;
   if (L == co) return "running";
-  if (lua_status(co) == LUA_YIELD) return NULL;
+  if (lua_status(co) == LUA_YIELD) return has_handed_over(L, rt, idx) ? "normal" : NULL;
   if (lua_status(co) != LUA_OK) return "dead";
   if (lua_getstack(co, 0, &ar)) return "normal";
   return lua_gettop(co) == 0 ? "dead" : NULL;
+}
+
+/* Why the coroutine co, which stands at idx, cannot be resumed or closed, or NULL.   [-0, +0, -] */
+static inline const char *not_suspended(lua_State *L, eddy__runtime *rt, int idx, lua_State *co) {
+  if (lua_status(co) == LUA_YIELD && rt->nest.depth < EDDY_NESTED_DEEP) return NULL;
+  return look_closely(L, rt, idx, co);
 }
 
 /* Pushes what makes Lua's resume return false.   [-0, +1, m] */
@@ -87,10 +271,13 @@ static void push_refusal(lua_State *L, const char *status) {
   lua_pushfstring(L, "cannot resume %s coroutine", *status == 'd' ? status : "non-suspended");
 }
 
-/* Moves the n values at the top of L to co; returns how many of those there are its next step's.   [-n, +0, -] */
-static int move_arguments(lua_State *L, lua_State *co, int n) {
+/* Moves the n values at the top of L to co; returns how many of those there are its next step's. Outside of tasks
+ * nothing waits, and a coroutine that begins there needs no pcall, which takes C stack.   [-n, +0, -] */
+static inline int move_arguments(lua_State *L, eddy__runtime *rt, lua_State *co, int n) {
   lua_xmove(L, co, n);
-  return lua_status(co) == LUA_OK ? lua_gettop(co) - 1 : n; /* not begun: all that stands above its function */
+  if (lua_status(co) == LUA_YIELD) return n;
+  if (rt->current == NULL && lua_tocfunction(co, 1) == eddy__nested_body) lua_remove(co, 1);
+  return lua_gettop(co) - 1; /* not begun: all that stands above its function */
 }
 
 /* coroutine.create(f)   [-0, +1, v] */
@@ -107,9 +294,10 @@ static int l_create(lua_State *L) {
 
 /* Resumes the coroutine, whose error is raised when `raises` is true and returned after false else. Everything above
  * `base` on L has been moved to it; it is the thread co.   [-0, +n, y] */
-static int resume(lua_State *L, lua_State *co, int n, bool again, bool raises, lua_KFunction k) {
+static int resume(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool again, bool raises,
+                  lua_KFunction k) {
   int nresults = 0;
-  int rc = eddy__nested_resume(L, co, n, again, &nresults);
+  int rc = eddy__nested_resume(L, rt, co, n, again, &nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k);
   if (rc == LUA_OK || rc == LUA_YIELD) {
     luaL_checkstack(L, nresults + 1, "too many results to resume");
@@ -117,58 +305,58 @@ static int resume(lua_State *L, lua_State *co, int n, bool again, bool raises, l
     lua_xmove(co, L, nresults);
     return nresults + !raises;
   }
-  bool refused = lua_status(co) == LUA_YIELD;
   if (!raises) lua_pushboolean(L, 0);
-  if (refused)
+  if (rc == EDDY_NESTED_REFUSED) {
     lua_pushliteral(L, "cannot resume a coroutine that waits: it belongs to another task");
-  else
+  } else {
+    bool dead = lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD;
+    if (raises && dead) lua_resetthread(co); /* its <close> variables, if it is one of Lua's own */
     lua_xmove(co, L, 1);
-  if (!raises) return 2;
-  if (refused) return lua_error(L);
-  lua_resetthread(co); /* its <close> variables, if it is one of Lua's own */
-  lua_settop(co, 0);
-  return lua_error(L);
+  }
+  return raises ? lua_error(L) : 2;
 }
 
 static int k_resume(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  return resume(L, lua_tothread(L, 1), 0, true, false, k_resume);
+  return resume(L, eddy__runtime_of(L), lua_tothread(L, 1), 0, true, false, k_resume);
 }
 
 /* coroutine.resume(co, ...) -> true, ...; or false, error   [-n, +m, y] */
 static int l_resume(lua_State *L) {
   lua_State *co = check_thread(L);
+  eddy__runtime *rt = eddy__runtime_of(L);
   int n = lua_gettop(L) - 1;
-  const char *status = not_suspended(L, co);
-  if (status != NULL || !lua_checkstack(co, n)) {
-    lua_pushboolean(L, 0);
-    if (status != NULL)
-      push_refusal(L, status);
-    else
-      lua_pushliteral(L, "too many arguments to resume");
-    return 2;
-  }
-  return resume(L, co, move_arguments(L, co, n), false, false, k_resume);
+  const char *status = not_suspended(L, rt, 1, co), *too_deep = eddy__nested_too_deep(L, rt);
+  if (status == NULL && too_deep == NULL && lua_checkstack(co, n))
+    return resume(L, rt, co, move_arguments(L, rt, co, n), false, false, k_resume);
+  lua_pushboolean(L, 0);
+  if (status != NULL)
+    push_refusal(L, status);
+  else
+    lua_pushstring(L, too_deep != NULL ? too_deep : "too many arguments to resume");
+  return 2;
 }
 
 static int k_wrapped(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  return resume(L, lua_tothread(L, lua_upvalueindex(2)), 0, true, true, k_wrapped);
+  return resume(L, eddy__runtime_of(L), lua_tothread(L, lua_upvalueindex(2)), 0, true, true, k_wrapped);
 }
 
 /* The function that wrap returns; upvalues: the record, the coroutine. Errors are raised as they are.  [-n, +m, y] */
 static int l_wrapped(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  eddy__runtime *rt = eddy__runtime_of(L);
   int n = lua_gettop(L);
-  const char *status = not_suspended(L, co);
+  const char *status = not_suspended(L, rt, lua_upvalueindex(2), co), *too_deep = eddy__nested_too_deep(L, rt);
   if (status != NULL) {
     luaL_where(L, 1);
     push_refusal(L, status);
     lua_concat(L, 2);
     return lua_error(L);
   }
+  if (too_deep != NULL) return luaL_error(L, "%s", too_deep);
   if (!lua_checkstack(co, n)) return luaL_error(L, "too many arguments to resume");
-  return resume(L, co, move_arguments(L, co, n), false, true, k_wrapped);
+  return resume(L, rt, co, move_arguments(L, rt, co, n), false, true, k_wrapped);
 }
 
 /* coroutine.wrap(f)   [-0, +1, v] */
@@ -198,11 +386,12 @@ static int k_close(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int close_on(lua_State *L, lua_State *co, bool again) {
+  eddy__runtime *rt = eddy__runtime_of(L);
   int nresults = 0;
-  int rc = eddy__nested_resume(L, co, 0, again, &nresults);
+  int rc = eddy__nested_resume(L, rt, co, 0, again, &nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k_close);
   lua_sethook(co, NULL, 0, 0);
-  if (rc == LUA_ERRRUN && lua_status(co) == LUA_YIELD)
+  if (rc == EDDY_NESTED_REFUSED)
     return luaL_error(L, "cannot close a coroutine that waits: it belongs to another task");
   if (rc == LUA_OK || rc == LUA_YIELD) return finish_close(L, co); /* it took the error, or never came to it */
   lua_xmove(co, L, 1);
@@ -219,16 +408,24 @@ static int close_on(lua_State *L, lua_State *co, bool again) {
 static int l_close(lua_State *L) {
   lua_State *co = check_thread(L);
   eddy__runtime *rt = eddy__runtime_of(L);
-  const char *status = not_suspended(L, co);
+  const char *status = not_suspended(L, rt, 1, co);
   if (status != NULL && *status != 'd')
     return luaL_error(L, "cannot close a %s coroutine", status);
   lua_settop(L, 1);
   bool may_wait = rt->current != NULL && rt->leaf == L && lua_isyieldable(L);
-  if (!may_wait || lua_status(co) != LUA_YIELD) return finish_close(L, co);
+  if (!may_wait || lua_status(co) != LUA_YIELD || eddy__nested_too_deep(L, rt) != NULL) return finish_close(L, co);
   eddy__error_push(L, EDDY_E_CANCELLED, "the coroutine was closed"); /* unwinds it, and may be waited through */
   lua_pushvalue(L, 2);
   eddy__nested_raise(L, co);
   return close_on(L, co, false);
+}
+
+/* coroutine.status(co)   [-0, +1, v] */
+static int l_status(lua_State *L) {
+  lua_State *co = check_thread(L);
+  const char *status = not_suspended(L, eddy__runtime_of(L), 1, co);
+  lua_pushstring(L, status != NULL ? status : "suspended");
+  return 1;
 }
 
 /* coroutine.yield(...): not in the task itself, which nobody would resume   [-n, +m, y] */
@@ -256,9 +453,10 @@ void eddy__nested_room(lua_State *L, eddy__runtime *rt) {
                                        {"resume", l_resume},
                                        {"wrap", l_wrap},
                                        {"close", l_close},
+                                       {"status", l_status},
                                        {"yield", l_yield},
                                        {NULL, NULL}};
-  static const char *const as_they_are[] = {"status", "isyieldable", "running", NULL};
+  static const char *const as_they_are[] = {"isyieldable", "running", NULL};
   lua_newtable(L);
   eddy__runtime_functions(L, rt, functions);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

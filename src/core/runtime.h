@@ -21,6 +21,15 @@ typedef struct eddy__loop eddy__loop;
 typedef struct eddy__task eddy__task;
 typedef struct eddy__future eddy__future;
 
+/* Coroutines of nested.c on their way from one to another. */
+typedef struct eddy__nesting {
+  int depth;          /* of resumes on the C stack in which the running task may wait */
+  lua_State *next;    /* handed over: whoever has resumed the one that yields is to resume this one instead, */
+  int n;              /* with so many values on its top */
+  lua_State *given_to; /* goes on now with what the coroutine that it had handed over has brought: */
+  int rc, nresults;
+} eddy__nesting;
+
 typedef struct eddy__runtime {
   lua_State *main;      /* the state's main thread */
   lua_State *L;         /* the thread that turns the running loop; NULL when none runs */
@@ -31,6 +40,7 @@ typedef struct eddy__runtime {
 
   bool has_contexts;    /* a ContextVar was set once: from then on tasks inherit */
   bool refused;         /* a thread that waits was resumed by somebody else, and has suspended itself again */
+  eddy__nesting nest;
 
   /* Coroutines. Slot i of the table `slots` (in the registry, under this record's address) holds a coroutine at
    * 2i+1, for good, and at 2i+2 the task that it runs. Free slots are a stack. */
