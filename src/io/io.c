@@ -10,6 +10,7 @@
 #include "io/dns.h"
 #include "io/fs.h"
 #include "io/pipe.h"
+#include "io/poller.h"
 #include "io/server.h"
 #include "io/signal.h"
 #include "io/tcp.h"
@@ -41,4 +42,5 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__fs_room(L, rt);
   eddy__file_room(L, rt);
   eddy__signal_room(L, rt);
+  eddy__poller_room(L, rt);
 }

@@ -20,20 +20,12 @@
 
 static const eddy__type type_signals = {"Signals"};
 
-enum { NUMBERS = 128, RING = 256, MAX_LISTENED = 64, RING_FULL = RING - MAX_LISTENED };
-
 typedef struct listener {
-  eddy__keeper keeper; /* in loop->handles while anything is open */
-  eddy__loop *loop;
+  eddy__handle handle; /* first */
+  uv_async_t uv;
+  eddy__catcher catcher;
   eddy__callback *callback; /* of a handler; NULL: it is an iterator */
-  bool is_closing, is_dropped;
-  uint8_t ring[RING];       /* numbers of signals that have come, in their order */
-  unsigned first, count;
-  uint8_t waiting[NUMBERS]; /* how many of each are in the ring */
   eddy__list tasks, watchers;
-  char opened_at[EDDY_PLACE_SIZE];
-  int n, open; /* handles; those that libuv has */
-  uv_signal_t uv[];
 } listener;
 
 /* --- names --------------------------------------------------------------------------------------------------- */
@@ -102,7 +94,7 @@ const char *eddy__signal_name(int number) {
 int eddy__signal_check(lua_State *L, int arg) {
   if (lua_type(L, arg) == LUA_TNUMBER) {
     lua_Integer number = eddy__check_integer(L, arg);
-    eddy__arg_check(L, number > 0 && number < NUMBERS, arg, "no number of a signal");
+    eddy__arg_check(L, number > 0 && number < EDDY_SIGNALS, arg, "no number of a signal");
     return (int)number;
   }
   if (lua_type(L, arg) != LUA_TSTRING) eddy__arg_expected(L, arg, "name of a signal");
@@ -138,104 +130,67 @@ static void push_signal(lua_State *L, int number) {
 
 /* --- libuv's side -------------------------------------------------------------------------------------------- */
 
-static void keep(listener *l, int number) {
-  if (l->count == RING || (l->count >= RING_FULL && l->waiting[number] > 0)) return;
-  l->ring[(l->first + l->count++) % RING] = (uint8_t)number;
-  l->waiting[number]++;
-}
-
-static void on_signal(uv_signal_t *uv, int number) {
+/* Something was caught. */
+static void on_caught(uv_async_t *uv) {
   listener *l = uv->data;
-  if (l->is_closing) return;
   if (l->callback != NULL) {
-    eddy__callback_event(l->callback, true);
+    while (eddy__catch_take(&l->catcher) != 0) eddy__callback_event(l->callback, true);
     return;
   }
-  keep(l, number);
-  eddy__task *task = eddy__park_first(&l->tasks);
-  if (task != NULL) eddy__task_wake_from(task, l);
+  for (unsigned n = atomic_load(&l->catcher.count); n > 0; n--) {
+    eddy__task *task = eddy__park_first(&l->tasks);
+    if (task == NULL) break;
+    eddy__task_wake_from(task, l);
+  }
   eddy__select_tell(&l->watchers);
 }
 
-static void on_closed(uv_handle_t *uv) {
-  listener *l = uv->data;
-  if (--l->open > 0) return;
-  eddy__list_remove(&l->keeper.link);
-  if (l->is_dropped) free(l);
-}
-
-static void close_all(listener *l) {
-  if (l->is_closing) return;
-  l->is_closing = true;
+static void on_closing(eddy__handle *h) {
+  listener *l = (listener *)h;
+  eddy__catch_end(&l->catcher);
   if (l->callback != NULL) eddy__callback_cancel(l->callback);
   l->callback = NULL;
-  for (int i = 0, n = l->open; i < n; i++) {
-    eddy__disposition_stop(&l->uv[i]);
-    uv_close((uv_handle_t *)&l->uv[i], on_closed);
-  }
   for (eddy__task *t; (t = eddy__park_first(&l->tasks)) != NULL;) eddy__task_wake_from(t, l);
   eddy__select_tell(&l->watchers);
 }
 
 /* "signals SIGHUP, SIGTERM" */
-static void write_name(const listener *l, char *text, size_t size) {
+static void describe(const eddy__handle *h, char *text, size_t size) {
+  const listener *l = (const listener *)h;
   size_t used = (size_t)snprintf(text, size, "signals");
-  for (int i = 0; i < l->n && used < size; i++) {
-    const char *name = eddy__signal_name(l->uv[i].signum); /* 0 once it is closed */
-    if (name != NULL) used += (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? " " : ", ", name);
+  const char *comma = " ";
+  for (int i = 1; i < EDDY_SIGNALS && used < size; i++) {
+    if (!l->catcher.wanted[i]) continue;
+    const char *name = eddy__signal_name(i);
+    if (name != NULL)
+      used += (size_t)snprintf(text + used, size - used, "%s%s", comma, name);
+    else
+      used += (size_t)snprintf(text + used, size - used, "%s%d", comma, i);
+    comma = ", ";
   }
 }
 
-/* [-0, +0, -] */
-static void warn(lua_State *L, const listener *l) {
-  char text[EDDY_TEXT_SIZE];
-  if (l->is_closing || l->callback != NULL) return;
-  write_name(l, text, sizeof text);
-  eddy__warn_unclosed(L, text, l->opened_at);
-}
+static void release(eddy__handle *h) { free(h); }
 
-/* The loop ends. */
-static void on_teardown(eddy__keeper *keeper) {
-  listener *l = eddy__container_of(keeper, listener, keeper);
-  warn(l->loop->rt->main, l);
-  close_all(l);
-}
-
-static void describe(const eddy__keeper *keeper, char *text, size_t size) {
-  const listener *l = eddy__container_of(keeper, listener, keeper);
-  char name[EDDY_TEXT_SIZE];
-  write_name(l, name, sizeof name);
-  snprintf(text, size, "<%s opened at %s>", name, l->opened_at);
-}
+static const eddy__handle_kind kind_listener = {describe, on_closing, NULL, release};
 
 /* --- birth and death ----------------------------------------------------------------------------------------- */
 
-/* A listener without handles, with room for n, and the userdata that owns it.   [-0, +1, m] */
-static listener *new_listener(lua_State *L, eddy__loop *loop, int n) {
-  listener **box = eddy__object_new(L, &type_signals, sizeof *box, 1);
-  listener *l = calloc(1, sizeof *l + (size_t)n * sizeof(uv_signal_t));
+/* A listener that listens to nothing yet, and the userdata that owns it.   [-0, +1, v] */
+static listener *new_listener(lua_State *L, eddy__loop *loop) {
+  listener **box = eddy__object_new(L, &type_signals, sizeof *box, 0);
+  listener *l = calloc(1, sizeof *l);
   if (l == NULL) eddy__raise(L, UV_ENOMEM, "listen to signals");
   *box = l;
-  l->loop = loop;
-  l->keeper.close = on_teardown;
-  l->keeper.describe = describe;
-  eddy__list_init(&l->keeper.link);
+  eddy__handle_init(&l->handle, &kind_listener, loop, (uv_handle_t *)&l->uv);
+  eddy__place_of_caller(L, l->handle.opened_at, sizeof l->handle.opened_at);
   eddy__list_init(&l->tasks);
   eddy__list_init(&l->watchers);
-  eddy__place_of_caller(L, l->opened_at, sizeof l->opened_at);
+  l->catcher.async = &l->uv;
+  int rc = uv_async_init(loop->uv, &l->uv, on_caught);
+  if (rc < 0) eddy__raise(L, rc, "listen to signals");
+  eddy__handle_opened(&l->handle);
   return l;
-}
-
-/* Has libuv listen. Returns 0, or its code, and then the rest is as before. */
-static int listen_to(listener *l, int number) {
-  uv_signal_t *uv = &l->uv[l->n];
-  int rc = uv_signal_init(l->loop->uv, uv);
-  if (rc < 0) return rc;
-  uv->data = l;
-  if (l->open == 0) eddy__list_push(&l->loop->handles, &l->keeper.link);
-  l->n++;
-  l->open++;
-  return eddy__disposition_start(uv, on_signal, number);
 }
 
 /* [-0, +0, -] */
@@ -243,15 +198,11 @@ static int l_gc(lua_State *L) {
   listener **box = eddy__object_test(L, 1, &type_signals), *l = box == NULL ? NULL : *box;
   if (l == NULL) return 0;
   *box = NULL;
-  l->is_dropped = true;
-  if (l->open > 0) {
-    warn(L, l);
-    close_all(l);
-  } else {
-    free(l);
-  }
+  eddy__handle_drop(L, &l->handle);
   return 0;
 }
+
+static bool is_closed(const listener *l) { return l->handle.is_closing || !l->handle.is_open; }
 
 /* --- eddy.signals -------------------------------------------------------------------------------------------- */
 
@@ -268,19 +219,15 @@ static listener *at(lua_State *L, int idx) { return *(listener **)lua_touserdata
 /* eddy.signals(name, ...) -> Signals, and what a for loop wants beside it   [-0, +4, v] */
 static int l_signals(lua_State *L) {
   int n = lua_gettop(L);
-  eddy__signal_check(L, 1);
-  eddy__arg_check(L, n <= MAX_LISTENED, MAX_LISTENED + 1, "too many signals");
-  for (int i = 1; i <= n; i++) check_catchable(L, i);
+  check_catchable(L, 1);
+  for (int i = 2; i <= n; i++) check_catchable(L, i);
   eddy__loop *loop = eddy__loop_running(L, "signals");
   luaL_checkstack(L, 8, NULL);
-  listener *l = new_listener(L, loop, n);
+  listener *l = new_listener(L, loop);
   for (int i = 1; i <= n; i++) {
-    int number = eddy__signal_check(L, i), rc = 0;
-    bool again = false; /* named twice is listened to once */
-    for (int k = 0; k < l->n; k++) again = again || l->uv[k].signum == number;
-    if (!again) rc = listen_to(l, number);
+    int rc = eddy__catch(&l->catcher, eddy__signal_check(L, i));
     if (rc == 0) continue;
-    close_all(l);
+    eddy__handle_close(&l->handle);
     return eddy__raise(L, rc, "listen to signals");
   }
   lua_pushnil(L);
@@ -289,13 +236,13 @@ static int l_signals(lua_State *L) {
   return 4;
 }
 
-/* Takes the signal that came first.   [-0, +1, m] */
+/* Takes the signal that came first, if one has.   [-0, +(0|1), m] */
 static int take(lua_State *L, listener *l) {
-  int number = l->ring[l->first];
+  luaL_checkstack(L, 1, NULL);
+  int number = eddy__catch_first(&l->catcher);
+  if (number == 0) return 0;
   push_signal(L, number);
-  l->first = (l->first + 1) % RING;
-  l->count--;
-  l->waiting[number]--;
+  eddy__catch_take(&l->catcher);
   return 1;
 }
 
@@ -305,8 +252,8 @@ static int k_next(lua_State *L, int status, lua_KContext ctx);
 
 /* [-0, +1, y] */
 static int take_or_wait(lua_State *L, listener *l, eddy__task *task) {
-  if (l->is_closing) return 0;
-  if (l->count > 0) return take(L, l);
+  if (is_closed(l)) return 0;
+  if (take(L, l)) return 1;
   task->waits_for = l;
   return eddy__park(L, task, &l->tasks, &wait_signal, k_next);
 }
@@ -315,7 +262,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx, *next;
   listener *l = at(L, 1);
-  if (eddy__wake_cancelled(task) && l->count > 0 && (next = eddy__park_first(&l->tasks)) != NULL)
+  if (eddy__wake_cancelled(task) && atomic_load(&l->catcher.count) > 0 && (next = eddy__park_first(&l->tasks)) != NULL)
     eddy__task_wake_from(next, l); /* it was woken for a signal that it will not take */
   eddy__wake_check(L, task);
   return take_or_wait(L, l, task);
@@ -324,7 +271,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
 /* signals() or signals:next() -> name, or nil when it is closed   [-0, +1, y] */
 static int l_next(lua_State *L) {
   listener *l = check(L);
-  eddy__task *task = eddy__running_on(L, l->loop, "next");
+  eddy__task *task = eddy__running_on(L, l->handle.loop, "next");
   lua_settop(L, 1);
   return take_or_wait(L, l, task);
 }
@@ -332,12 +279,12 @@ static int l_next(lua_State *L) {
 /* signals:next_nowait() -> name, or nil when none has come   [-0, +1, v] */
 static int l_next_nowait(lua_State *L) {
   listener *l = check(L);
-  return l->is_closing || l->count == 0 ? 0 : take(L, l);
+  return is_closed(l) ? 0 : take(L, l);
 }
 
 /* signals:close(): the signals are as before; twice is fine   [-0, +0, v] */
 static int l_close(lua_State *L) {
-  close_all(check(L));
+  eddy__handle_close(&check(L)->handle);
   return 0;
 }
 
@@ -345,11 +292,11 @@ static int l_close(lua_State *L) {
 static int l_tostring(lua_State *L) {
   listener *l = check(L);
   char text[EDDY_TEXT_SIZE];
-  if (l->is_closing) {
+  if (is_closed(l)) {
     lua_pushliteral(L, "<Signals closed>");
     return 1;
   }
-  write_name(l, text, sizeof text);
+  describe(&l->handle, text, sizeof text);
   lua_pushfstring(L, "<S%s>", text + 1);
   return 1;
 }
@@ -357,7 +304,7 @@ static int l_tostring(lua_State *L) {
 /* [-0, +0, -] */
 static bool is_ready(lua_State *L, int idx) {
   const listener *l = at(L, idx);
-  return l->count > 0 || l->is_closing;
+  return atomic_load(&l->catcher.count) > 0 || is_closed(l);
 }
 
 /* [-0, +0, v] */
@@ -385,21 +332,22 @@ static int l_add_signal_handler(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   push_handlers(L, loop);
   lua_insert(L, 3); /* loop, number, handlers, f, ... */
-  listener *l = new_listener(L, loop, 1);
+  listener *l = new_listener(L, loop);
+  l->handle.is_quiet = true;
   lua_insert(L, 4);
   eddy__callback *callback = eddy__callback_new(L, loop, 5); /* loop, number, handlers, box, callback */
   l->callback = callback;
   eddy__callback_repeat(callback);
-  int rc = listen_to(l, number);
+  int rc = eddy__catch(&l->catcher, number);
   if (rc < 0) {
-    close_all(l);
+    eddy__handle_close(&l->handle);
     return eddy__raise(L, rc, "add_signal_handler");
   }
   lua_rawgeti(L, 3, number);
   listener **old = eddy__object_test(L, -1, &type_signals);
   lua_pushvalue(L, 4);
   lua_rawseti(L, 3, number);
-  if (old != NULL && *old != NULL) close_all(*old);
+  if (old != NULL && *old != NULL) eddy__handle_close(&(*old)->handle);
   return 0;
 }
 
@@ -410,7 +358,7 @@ static int l_remove_signal_handler(lua_State *L) {
   push_handlers(L, loop);
   lua_rawgeti(L, -1, number);
   listener **box = eddy__object_test(L, -1, &type_signals);
-  if (box != NULL && *box != NULL) close_all(*box);
+  if (box != NULL && *box != NULL) eddy__handle_close(&(*box)->handle);
   lua_pushnil(L);
   lua_rawseti(L, -3, number);
   lua_pushboolean(L, box != NULL);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * signal.h - signals as something to wait for: eddy.signals, loop:add_signal_handler; their names.
- * Owns:   listeners, in malloc'd memory that libuv and a userdata share.
- * Uses:   core/disposition.h, core/callback.h, core/select.h, park.h.      Used by: io.c, process.c.
- * Touch:  freely. What comes while nobody takes it is kept in a ring of fixed size; when that is nearly full, a signal
- *         that is in it already is not added again, so none is ever lost altogether.
+ * Owns:   listeners: a handle that is woken from the signal handler, and what it has caught.
+ * Uses:   core/disposition.h, core/callback.h, core/select.h, handle.h, park.h.      Used by: io.c, process.c.
+ * Touch:  freely.
  */
 #ifndef EDDY_IO_SIGNAL_H
 #define EDDY_IO_SIGNAL_H

@@ -17,7 +17,7 @@ local Loop = {}
 ---@alias eddy.Signal string|integer
 
 ---Signals that come, in their order. It is the iterator of a `for`, and its own `<close>`. What comes while nobody asks
----is kept, some 200 of them; a storm of one kind is thinned out then, but no kind is forgotten. Any number of tasks may
+---is kept, up to 128 of them; a storm of one kind is thinned out then, but no kind is forgotten. Any number of tasks ma
 ---wait; each signal goes to one of them. `eddy.select` takes it too and returns the name.
 ---@class eddy.Signals
 ---@operator call: string?
@@ -58,3 +58,33 @@ function Loop:add_signal_handler(signal, f, ...) end
 ---@param signal eddy.Signal
 ---@return boolean removed whether there was one
 function Loop:remove_signal_handler(signal) end
+
+-- --- Descriptors of others -----------------------------------------------------------------------------------------
+
+---A descriptor: its number, a file of Lua's `io`, an object with a method `fileno`.
+---@alias eddy.Descriptor integer|file*|{ fileno: fun(self): integer }
+
+---Calls f(...) again and again while something can be read from the descriptor, until it is removed; replaces the reade
+---that is there. For C modules that have sockets of their own. Remove it before the descriptor is closed; if it is
+---closed all the same, the reader is forgotten. Other holders of the descriptor see no change: it stays blocking if it
+---was.
+---
+---Raises OSError: EBADF, and EPERM for a regular file, which is always ready. RuntimeError for a stream's descriptor.
+---@param fd eddy.Descriptor
+---@param f fun(...)
+---@param ... any
+function Loop:add_reader(fd, f, ...) end
+
+---@param fd eddy.Descriptor
+---@return boolean removed whether there was one
+function Loop:remove_reader(fd) end
+
+---The same while something can be written.
+---@param fd eddy.Descriptor
+---@param f fun(...)
+---@param ... any
+function Loop:add_writer(fd, f, ...) end
+
+---@param fd eddy.Descriptor
+---@return boolean removed whether there was one
+function Loop:remove_writer(fd) end

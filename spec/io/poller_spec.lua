@@ -1,0 +1,300 @@
+-- loop:add_reader and add_writer, on FIFOs that Lua's io has opened for both.
+
+local eddy = require "eddy"
+local support = require "spec.command.support"
+
+local function fifo()
+  local path = os.tmpname()
+  os.remove(path)
+  assert(os.execute("mkfifo " .. path))
+  local file = assert(io.open(path, "r+"))
+  file:setvbuf "no"
+  os.remove(path)
+  return file
+end
+
+local function loop() return eddy.get_running_loop() end
+
+local function watched() return table.concat(eddy._handles(), " ") end
+
+local function settle()
+  for _ = 1, 3 do eddy.sleep(0.001) end
+end
+
+describe("loop:add_reader", function()
+  it("calls the function with its arguments while there is something to read", function()
+    local file, got, event = fifo(), {}, eddy.Event()
+    loop():add_reader(file, function(name)
+      got[#got + 1] = name .. file:read(1)
+      if #got == 3 then event:set() end
+    end, "byte ")
+    settle()
+    assert.same({}, got)
+    file:write "abc"
+    event:wait()
+    assert.same({ "byte a", "byte b", "byte c" }, got)
+    assert.is_true(loop():remove_reader(file))
+    assert.is_false(loop():remove_reader(file))
+    file:close()
+  end)
+
+  it("wakes a loop that waits in the kernel", function()
+    local pipe, event = io.popen("sleep 0.02; echo line"), eddy.Event()
+    loop():add_reader(pipe, function()
+      loop():remove_reader(pipe)
+      event:set()
+    end)
+    event:wait()
+    assert.equal("line", pipe:read())
+    pipe:close()
+  end)
+
+  it("tells of the end", function()
+    local pipe, event = io.popen("exit 0"), eddy.Event()
+    loop():add_reader(pipe, event.set, event)
+    event:wait()
+    assert.is_nil(pipe:read())
+    loop():remove_reader(pipe)
+    pipe:close()
+  end)
+
+  it("replaces the function that is there", function()
+    local file, event = fifo(), eddy.Event()
+    loop():add_reader(file, error, "the first one was called")
+    loop():add_reader(file, event.set, event)
+    file:write "x"
+    event:wait()
+    loop():remove_reader(file)
+    file:close()
+  end)
+
+  it("takes numbers, files, and objects with a fileno", function()
+    local file, event = fifo(), eddy.Event()
+    loop():add_reader(file, event.set, event)
+    local fd = tonumber(watched():match "reader of descriptor (%d+)")
+    local object = { fileno = function() return fd end }
+    assert.is_true(loop():remove_reader(fd))
+    loop():add_reader(object, event.set, event)
+    file:write "x"
+    event:wait()
+    loop():add_reader(fd, event.set, event)
+    assert.is_true(loop():remove_reader(object))
+    assert.is_false(loop():remove_reader(fd))
+    file:close()
+  end)
+
+  it("leaves the descriptor blocking for others who have it", function()
+    local out = support.sh [[mkfifo_path=$(mktemp -u); mkfifo "$mkfifo_path"; exec 5<>"$mkfifo_path"; rm "$mkfifo_path"
+      flags() { grep flags: /proc/self/fdinfo/5; }
+      before=$(flags)
+      "$EDDY" -e 'eddy.get_running_loop():add_reader(5, print) eddy.sleep(0)
+        io.write(io.open("/proc/self/fdinfo/5"):read("a"):match("flags:[^\n]*"))'
+      echo; echo "$before"]]
+    local during, before = out:match "(.-)\n(.-)\n"
+    assert.equal(before, during)
+  end)
+
+  it("is gone with its loop #plain", function()
+    local file = fifo()
+    local other = eddy.new_event_loop()
+    other:add_reader(file, print)
+    assert.matches("reader of descriptor", eddy._handles(other)[1])
+    other:close()
+    file:close()
+  end)
+
+  it("may remove itself and add itself again from inside, and close the descriptor", function()
+    local file, n, event = fifo(), 0, eddy.Event()
+    local function reader()
+      n = n + 1
+      loop():remove_reader(file)
+      if n < 3 then
+        loop():add_reader(file, reader)
+      else
+        file:close()
+        event:set()
+      end
+    end
+    loop():add_reader(file, reader)
+    file:write "x"
+    event:wait()
+    settle()
+    assert.equal(3, n)
+  end)
+
+  it("gives errors to the exception handler and goes on", function()
+    local file, told, event = fifo(), 0, eddy.Event()
+    local before = loop():get_exception_handler()
+    loop():set_exception_handler(function(_, context)
+      assert.equal("oops", context.exception)
+      told = told + 1
+      if told == 2 then event:set() end
+    end)
+    finally(function() loop():set_exception_handler(before) end)
+    loop():add_reader(file, error, "oops")
+    file:write "x"
+    event:wait()
+    loop():remove_reader(file)
+    file:close()
+  end)
+
+  it("does not keep others from running, however often it is called", function()
+    local file, n = fifo(), 0
+    loop():add_reader(file, function() n = n + 1 end)
+    file:write "x"
+    eddy.sleep(0.01)
+    for _ = 1, 1000 do eddy.sleep(0) end
+    assert.is_true(n > 1)
+    loop():remove_reader(file)
+    file:close()
+  end)
+end)
+
+describe("loop:add_writer", function()
+  it("calls the function while something can be written", function()
+    local file, event = fifo(), eddy.Event()
+    loop():add_writer(file, event.set, event)
+    event:wait()
+    assert.is_true(loop():remove_writer(file))
+    assert.is_false(loop():remove_writer(file))
+    file:close()
+  end)
+
+  it("shares the descriptor with a reader", function()
+    local file, read, wrote = fifo(), eddy.Event(), eddy.Event()
+    loop():add_reader(file, function()
+      read:set()
+      loop():remove_reader(file)
+    end)
+    settle()
+    loop():add_writer(file, function()
+      wrote:set()
+      loop():remove_writer(file)
+      file:write "x"
+    end)
+    assert.matches("<reader and writer of descriptor %d+>", watched())
+    wrote:wait()
+    read:wait()
+    assert.equal("x", file:read(1))
+    assert.is_false(loop():remove_reader(file))
+    file:close()
+  end)
+
+  it("tells of a reader that is gone", function()
+    local pipe, n, event = io.popen("exec <&-; read x </dev/null; exit 0", "w"), 0, eddy.Event()
+    eddy.sleep(0.01)
+    loop():add_writer(pipe, function()
+      n = n + 1
+      if n == 3 then event:set() end
+    end)
+    event:wait()
+    loop():remove_writer(pipe)
+    pipe:close()
+  end)
+end)
+
+describe("A descriptor that is closed behind add_reader", function()
+  it("is forgotten, and does no harm", function()
+    local file = fifo()
+    loop():add_reader(file, error, "called")
+    file:close()          -- before libuv has been told
+    settle()
+    assert.equal("", watched())
+    file = fifo()
+    loop():add_reader(file, error, "called")
+    settle()
+    file:close()          -- after
+    settle()
+    assert.equal("", watched())
+  end)
+
+  it("does not keep the other end from seeing it", function()
+    local pipe = io.popen("cat >/dev/null; kill -USR1 $PPID", "w")
+    local signals <close> = eddy.signals "SIGUSR1"
+    loop():add_writer(pipe, function() end)
+    settle()
+    local closing = eddy.create_task(function() assert.equal("SIGUSR1", signals()) end)
+    eddy.sleep(0)
+    -- Lua's close waits for the shell, which waits for the end of its input: the duplicate must not keep that open.
+    loop():remove_writer(pipe)
+    pipe:close()
+    closing:await()
+  end)
+
+  it("may be another one by then, which is left alone", function()
+    local file = fifo()
+    loop():add_reader(file, error, "called")
+    settle()
+    local fd = tonumber(watched():match "reader of descriptor (%d+)")
+    file:close()
+    local other, event = fifo(), eddy.Event()
+    assert.equal(fd, (function()
+      loop():add_reader(other, event.set, event)
+      return tonumber(watched():match "reader of descriptor (%d+)")
+    end)())
+    other:write "x"
+    event:wait()
+    assert.is_true(loop():remove_reader(fd))
+    other:close()
+  end)
+
+  it("may be another one that is not watched", function()
+    local file = fifo()
+    loop():add_reader(file, error, "called")
+    settle()
+    file:close()
+    local other = fifo()
+    other:write "x"
+    settle()
+    assert.equal("x", other:read(1))
+    assert.equal("", watched())
+    other:close()
+  end)
+end)
+
+describe("add_reader refuses", function()
+  local function code(f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok)
+    assert.is_true(eddy.is_error(err, eddy.OSError), tostring(err))
+    return err.code, err.syscall
+  end
+
+  it("what is no open descriptor", function()
+    assert.same({ "EBADF", "add_reader" }, { code(loop().add_reader, loop(), 9999, print) })
+    assert.same({ "EBADF", "add_writer" }, { code(loop().add_writer, loop(), 9999, print) })
+    assert.is_false(loop():remove_reader(9999))
+    assert.equal("", watched())
+  end)
+
+  it("a regular file, which is always ready", function()
+    local file <close> = io.tmpfile()
+    assert.same({ "EPERM", "add_reader" }, { code(loop().add_reader, loop(), file, print) })
+    assert.equal("", watched())
+  end)
+
+  it("the descriptor of a stream", function()
+    local reader, writer = eddy.pipe()
+    for _, stream in ipairs { reader, writer, reader:fileno(), writer:fileno() } do
+      local ok, err = pcall(loop().add_reader, loop(), stream, print)
+      assert.is_false(ok)
+      assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+      assert.matches("'add_reader': descriptor %d+ is that of a stream", err.message)
+    end
+    reader:close()
+    writer:close()
+  end)
+
+  it("wrong arguments", function()
+    assert.error_matches(function() loop():add_reader() end, "bad argument #1 to 'add_reader' %(value expected")
+    assert.error_matches(function() loop():add_reader(0) end, "bad argument #2 to 'add_reader' %(function expected")
+    assert.error_matches(function() loop():add_reader("0", print) end, "descriptor expected, got string")
+    assert.error_matches(function() loop():add_reader({}, print) end, "descriptor expected, got table")
+    assert.error_matches(function() loop():add_reader(-1, print) end, "not negative")
+    assert.error_matches(function() loop():add_reader(0.5, print) end, "no integer")
+    assert.error_matches(function() loop():add_reader({ fileno = tostring }, print) end, "no integer")
+    local file = io.tmpfile()
+    file:close()
+    assert.error_matches(function() loop():add_reader(file, print) end, "a closed file")
+  end)
+end)

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poller.c - callbacks for descriptors of others; see poller.h.
+ * Touch:  with care: a callback of the script's may close the descriptor, remove itself, add others.
+ */
+#include "io/poller.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "core/callback.h"
+#include "io/handle.h"
+
+static const eddy__type type_poller = {"Poller"};
+
+enum { READER, WRITER, ROLES };
+static const int events_of[ROLES] = {UV_READABLE, UV_WRITABLE};
+
+typedef struct poller {
+  eddy__keeper keeper; /* in loop->handles while anything is open */
+  eddy__loop *loop;
+  int fd, own;         /* the script's descriptor; our duplicate */
+  dev_t device;
+  ino_t inode;         /* of the file behind it */
+  eddy__callback *callbacks[ROLES];
+  uv_poll_t poll;
+  uv_prepare_t prepare;
+  int open;            /* handles that libuv has */
+  bool is_closing, is_dropped;
+} poller;
+
+/* --- libuv's side -------------------------------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *uv) {
+  poller *p = uv->data;
+  if (--p->open > 0) return;
+  eddy__list_remove(&p->keeper.link);
+  if (p->is_dropped) free(p);
+}
+
+static void close_poller(poller *p) {
+  if (p->is_closing) return;
+  p->is_closing = true;
+  for (int i = 0; i < ROLES; i++) {
+    if (p->callbacks[i] != NULL) eddy__callback_cancel(p->callbacks[i]);
+    p->callbacks[i] = NULL;
+  }
+  if (p->open > 0) {
+    uv_close((uv_handle_t *)&p->prepare, on_closed);
+    uv_close((uv_handle_t *)&p->poll, on_closed);
+  }
+  close(p->own);
+}
+
+static void on_teardown(eddy__keeper *keeper) { close_poller(eddy__container_of(keeper, poller, keeper)); }
+
+static void describe(const eddy__keeper *keeper, char *text, size_t size) {
+  const poller *p = eddy__container_of(keeper, poller, keeper);
+  const char *roles = p->callbacks[WRITER] == NULL   ? "reader"
+                      : p->callbacks[READER] == NULL ? "writer"
+                                                     : "reader and writer";
+  snprintf(text, size, "<%s of descriptor %d>", roles, p->fd);
+}
+
+/* Whether the script's descriptor is still what it was. */
+static bool is_same(const poller *p) {
+  struct stat st;
+  return fstat(p->fd, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
+}
+
+/* libuv is about to poll. */
+static void on_prepare(uv_prepare_t *uv) {
+  poller *p = uv->data;
+  if (!is_same(p)) close_poller(p);
+}
+
+static void on_poll(uv_poll_t *uv, int status, int events);
+
+/* Has libuv watch for what there are callbacks for. */
+static int watch(poller *p) {
+  int events = 0;
+  for (int i = 0; i < ROLES; i++)
+    if (p->callbacks[i] != NULL) events |= events_of[i];
+  return uv_poll_start(&p->poll, events, on_poll);
+}
+
+static void on_poll(uv_poll_t *uv, int status, int events) {
+  poller *p = uv->data;
+  if (p->is_closing) return;
+  if (!is_same(p)) {
+    close_poller(p);
+    return;
+  }
+  for (int i = 0; i < ROLES; i++) /* an error is for both to find out; libuv has stopped then */
+    if (p->callbacks[i] != NULL && (status < 0 || (events & events_of[i]) != 0))
+      eddy__callback_event(p->callbacks[i], false);
+  if (status < 0 && watch(p) < 0) close_poller(p);
+}
+
+/* --- birth and death ----------------------------------------------------------------------------------------- */
+
+/* [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  poller **box = eddy__object_test(L, 1, &type_poller), *p = box == NULL ? NULL : *box;
+  if (p == NULL) return 0;
+  *box = NULL;
+  p->is_dropped = true;
+  if (p->open > 0)
+    close_poller(p);
+  else
+    free(p);
+  return 0;
+}
+
+/* Pushes the loop's table of pollers, boxes by descriptors.   [-0, +1, m] */
+static void push_pollers(lua_State *L, eddy__loop *loop) {
+  eddy__loop_push_table(L, loop);
+  if (lua_getfield(L, -1, "pollers") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "pollers");
+  }
+  lua_remove(L, -2);
+}
+
+/* The open poller of a descriptor, or NULL; pushes its box, or something else.   [-0, +1, -] */
+static poller *find(lua_State *L, int pollers, int fd) {
+  lua_rawgeti(L, pollers, fd);
+  poller **box = eddy__object_test(L, -1, &type_poller), *p = box == NULL ? NULL : *box;
+  if (p == NULL || p->is_closing) return NULL;
+  if (is_same(p)) return p;
+  close_poller(p); /* it was closed, and perhaps its number is used again */
+  return NULL;
+}
+
+/* Opens libuv's side. uv_poll_init makes the description non-blocking, which others may share: it need not be. */
+static int open_poller(poller *p) {
+  int flags = fcntl(p->own, F_GETFL), rc = uv_poll_init(p->loop->uv, &p->poll, p->own);
+  if (rc < 0) return rc;
+  (void)uv_prepare_init(p->loop->uv, &p->prepare);
+  p->poll.data = p->prepare.data = p;
+  p->open = 2;
+  eddy__list_push(&p->loop->handles, &p->keeper.link);
+  if (flags >= 0 && (flags & O_NONBLOCK) == 0) (void)fcntl(p->own, F_SETFL, flags);
+  (void)uv_prepare_start(&p->prepare, on_prepare);
+  uv_unref((uv_handle_t *)&p->prepare);
+  return 0;
+}
+
+/* A poller without callbacks, and the userdata that owns it.   [-0, +1, v] */
+static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *name) {
+  struct stat st;
+  poller **box = eddy__object_new(L, &type_poller, sizeof *box, 0);
+  int own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), rc = own < 0 ? -errno : 0;
+  poller *p = rc < 0 ? NULL : calloc(1, sizeof *p);
+  if (rc == 0 && p == NULL) {
+    close(own);
+    rc = UV_ENOMEM;
+  }
+  if (rc < 0) eddy__raise(L, rc, name);
+  *box = p;
+  p->loop = loop;
+  p->fd = fd;
+  p->own = own;
+  p->keeper.close = on_teardown;
+  p->keeper.describe = describe;
+  eddy__list_init(&p->keeper.link);
+  if (fstat(own, &st) < 0) rc = -errno;
+  p->device = st.st_dev;
+  p->inode = st.st_ino;
+  if (rc == 0) rc = open_poller(p);
+  if (rc == 0) return p;
+  close_poller(p);
+  eddy__raise(L, rc, name);
+  return NULL;
+}
+
+/* --- what Lua calls ------------------------------------------------------------------------------------------ */
+
+/* The descriptor at arg: a number, a file of io, an object with a method fileno.   [-0, +0, e] */
+static int check_descriptor(lua_State *L, int arg) {
+  int top = lua_gettop(L);
+  lua_Integer fd = -1;
+  if (lua_type(L, arg) == LUA_TNUMBER) {
+    fd = eddy__check_integer(L, arg);
+  } else if (luaL_testudata(L, arg, LUA_FILEHANDLE) != NULL) {
+    luaL_Stream *file = lua_touserdata(L, arg);
+    eddy__arg_check(L, file->closef != NULL, arg, "a closed file");
+    fd = fileno(file->f);
+  } else if (lua_type(L, arg) == LUA_TUSERDATA || lua_type(L, arg) == LUA_TTABLE) {
+    luaL_checkstack(L, 4, NULL);
+    if (lua_getfield(L, arg, "fileno") == LUA_TNIL) eddy__arg_expected(L, arg, "descriptor");
+    lua_pushvalue(L, arg);
+    lua_call(L, 1, 1);
+    int is_integer;
+    fd = lua_tointegerx(L, -1, &is_integer);
+    eddy__arg_check(L, is_integer, arg, "its fileno() is no integer");
+  } else {
+    eddy__arg_expected(L, arg, "descriptor");
+  }
+  lua_settop(L, top);
+  eddy__arg_check(L, fd >= 0 && fd <= INT_MAX, arg, "a descriptor is not negative");
+  return (int)fd;
+}
+
+/* loop:add_reader(fd, f, ...), loop:add_writer(fd, f, ...)   [-0, +0, v] */
+static int add(lua_State *L, int role, const char *name) {
+  eddy__loop *loop = eddy__loop_check(L, 1);
+  eddy__arg_any(L, 2);
+  eddy__check_function(L, 3);
+  int fd = check_descriptor(L, 2);
+  if (!loop->is_open || loop->is_closing) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the loop is closed", name);
+  luaL_checkstack(L, 8, NULL);
+  push_pollers(L, loop);
+  lua_insert(L, 3);
+  poller *p = find(L, 3, fd);
+  bool is_new = p == NULL;
+  if (is_new) {
+    if (eddy__handle_has(loop, fd))
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': descriptor %d is that of a stream, use its own methods", name, fd);
+    lua_pop(L, 1);
+    p = new_poller(L, loop, fd, name);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 3, fd); /* without callbacks it does nothing, and the next try finds it */
+  }
+  lua_insert(L, 4);
+  eddy__callback *callback = eddy__callback_new(L, loop, 5); /* loop, fd, pollers, box, callback */
+  eddy__callback_repeat(callback);
+  if (p->callbacks[role] != NULL) eddy__callback_cancel(p->callbacks[role]);
+  p->callbacks[role] = callback;
+  int rc = watch(p);
+  if (rc == 0) return 0;
+  close_poller(p);
+  return eddy__raise(L, rc, name);
+}
+
+static int l_add_reader(lua_State *L) { return add(L, READER, "add_reader"); }
+
+static int l_add_writer(lua_State *L) { return add(L, WRITER, "add_writer"); }
+
+/* loop:remove_reader(fd), loop:remove_writer(fd) -> whether there was one   [-0, +1, v] */
+static int take_away(lua_State *L, int role) {
+  eddy__loop *loop = eddy__loop_check(L, 1);
+  eddy__arg_any(L, 2);
+  int fd = check_descriptor(L, 2);
+  push_pollers(L, loop);
+  lua_rawgeti(L, -1, fd);
+  poller **box = eddy__object_test(L, -1, &type_poller), *p = box == NULL ? NULL : *box;
+  bool was_there = p != NULL && p->callbacks[role] != NULL;
+  lua_pushboolean(L, was_there);
+  if (!was_there) return 1;
+  eddy__callback_cancel(p->callbacks[role]);
+  p->callbacks[role] = NULL;
+  if (p->callbacks[READER] == NULL && p->callbacks[WRITER] == NULL) {
+    close_poller(p);
+    lua_pushnil(L);
+    lua_rawseti(L, -4, fd);
+  } else if (watch(p) < 0) {
+    close_poller(p);
+  }
+  return 1;
+}
+
+static int l_remove_reader(lua_State *L) { return take_away(L, READER); }
+
+static int l_remove_writer(lua_State *L) { return take_away(L, WRITER); }
+
+/* [-0, +0, m] */
+void eddy__poller_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"add_reader", l_add_reader},
+                                     {"remove_reader", l_remove_reader},
+                                     {"add_writer", l_add_writer},
+                                     {"remove_writer", l_remove_writer},
+                                     {NULL, NULL}};
+  eddy__object_type(L, &type_poller, NULL, NULL, meta, 0);
+  lua_pop(L, 1);
+  eddy__loop_methods(L, rt, methods);
+}
