@@ -13,6 +13,7 @@
 #include "io/poller.h"
 #include "io/server.h"
 #include "io/signal.h"
+#include "io/stream_pair.h"
 #include "io/tcp.h"
 
 #ifdef SIGPIPE
@@ -38,6 +39,7 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__tcp_room(L, rt);
   eddy__connect_room(L, rt);
   eddy__pipe_room(L, rt);
+  eddy__stream_pair_room(L, rt);
   eddy__server_room(L, rt);
   eddy__fs_room(L, rt);
   eddy__file_room(L, rt);

@@ -64,8 +64,7 @@ void eddy__stream_close(eddy__stream *s) {
   if (eddy__stream_is_closing(s)) return;
   s->is_ending = true;
   s->handle.was_asked = true;
-  if (s->is_reading) uv_read_stop(&s->uv.stream);
-  s->is_reading = false;
+  eddy__stream_stop_reading(s);
   eddy__input_clear(&s->in);
   eddy__stream_wake_reader(s);
   eddy__stream_flushed(s);

@@ -19,13 +19,28 @@
 
 enum { EDDY_HIGH_WATER = 65536 };
 
-typedef struct eddy__stream {
+typedef struct eddy__stream eddy__stream;
+
+/* What moves the bytes of a stream that is none of libuv's: one in memory, a descriptor that is only borrowed. None of
+ * these raises or calls Lua. */
+typedef struct eddy__transport {
+  int (*start)(eddy__stream *s); /* bytes are wanted: eddy__stream_offer, then _received. Returns 0 or a code */
+  void (*stop)(eddy__stream *s); /* not any more */
+  int (*write)(eddy__stream *s, const uv_buf_t *bufs, unsigned n); /* takes all of it. Returns 0 or a code */
+  size_t (*queued)(const eddy__stream *s); /* bytes that it has not sent: eddy__stream_sent says when they get less */
+  int (*shutdown)(eddy__stream *s);        /* the end comes after what was written. Returns 0 or a code */
+} eddy__transport;
+
+struct eddy__stream {
   eddy__handle handle; /* first: a stream is a handle */
+  const eddy__transport *transport; /* NULL: libuv */
   union {
     uv_stream_t stream;
     uv_tcp_t tcp;
     uv_pipe_t pipe;
     uv_tty_t tty;
+    uv_poll_t poll; /* of a transport; as is the next, which is never started */
+    uv_idle_t idle;
   } uv;
 
   eddy__input in;
@@ -33,6 +48,7 @@ typedef struct eddy__stream {
   eddy__task *reader;  /* the task that is suspended in a read, until it runs again */
   eddy__list watchers; /* of select */
   bool is_reading;     /* libuv was asked to read */
+  bool is_thrifty;     /* a transport should not read ahead of those who want to read */
   bool is_hungry;      /* the reader needs more than what is there */
   bool is_ready;       /* the system has something that nobody has taken: the reader may, by itself */
   uint8_t fetched;     /* how often it has since it was suspended last */
@@ -51,7 +67,7 @@ typedef struct eddy__stream {
   bool is_shutting;    /* `shutdown` is under way */
   bool is_ending;      /* close was asked for: what is queued goes out first */
   eddy__list closers;  /* tasks in wait_closed */
-} eddy__stream;
+};
 
 /* Makes the metatable of a kind of stream: the methods of all streams and its own.   [-0, +0, m] */
 void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *methods);
@@ -103,6 +119,19 @@ void eddy__stream_discard(eddy__stream *s);
 
 /* Sees to it that libuv reads. Returns 0 or its code. */
 int eddy__stream_start_reading(eddy__stream *s);
+
+/* Sees to it that nothing more is read. */
+void eddy__stream_stop_reading(eddy__stream *s);
+
+/* For transports. Memory to receive into; returns its size, or 0 if nothing is wanted now, and then `stop` was called.
+ * Each offer is followed by _received, with n = 0 if nothing came, a negative code for the end or an error. (Without an
+ * offer, only the end or an error can be received: then memory is NULL.) */
+size_t eddy__stream_offer(eddy__stream *s, char **memory);
+void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n);
+
+/* For transports: less is queued than was. All that is written from now on fails with rc. */
+void eddy__stream_sent(eddy__stream *s);
+void eddy__stream_failed(eddy__stream *s, int rc);
 
 /* Between the files of this room: wakes the reader; methods.   [-0, +n, y] */
 void eddy__stream_wake_reader(eddy__stream *s);

@@ -28,9 +28,13 @@ void eddy__stream_wake_reader(eddy__stream *s) {
   if (s->reader != NULL) eddy__task_wake_from(s->reader, s);
 }
 
-static void stop(eddy__stream *s) {
-  if (s->is_reading) uv_read_stop(&s->uv.stream);
+void eddy__stream_stop_reading(eddy__stream *s) {
+  if (!s->is_reading) return;
   s->is_reading = false;
+  if (s->transport != NULL)
+    s->transport->stop(s);
+  else
+    uv_read_stop(&s->uv.stream);
 }
 
 /* Whether somebody waits for more, in a frame that is still there: a script may have closed that coroutine. */
@@ -75,24 +79,19 @@ static void refused(eddy__stream *s) {
   }
   if (s->lacked_memory) {
     s->in.error = UV_ENOMEM;
-    stop(s);
+    eddy__stream_stop_reading(s);
     eddy__stream_wake_reader(s);
   } else if (s->was_refused) {
-    stop(s);
+    eddy__stream_stop_reading(s);
   }
   s->was_refused = true;
 }
 
-static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
-  eddy__stream *s = uv->data;
-  if (n == UV_ENOBUFS && (buf->base == NULL || buf->len == 0)) {
-    refused(s);
-    return;
-  }
-  if (buf->base != NULL) eddy__input_received(&s->in, buf->base, n > 0 ? (size_t)n : 0);
+void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n) {
+  if (memory != NULL) eddy__input_received(&s->in, memory, n > 0 ? (size_t)n : 0);
   if (n == 0) return; /* EAGAIN */
   if (n < 0) {
-    stop(s);
+    eddy__stream_stop_reading(s);
     if (n == UV_EOF)
       s->in.eof = true;
     else
@@ -101,6 +100,27 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   eddy__select_tell(&s->watchers);
   if (is_read(s) && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
     eddy__stream_wake_reader(s);
+}
+
+static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
+  eddy__stream *s = uv->data;
+  if (n == UV_ENOBUFS && (buf->base == NULL || buf->len == 0))
+    refused(s);
+  else
+    eddy__stream_received(s, buf->base, n);
+}
+
+size_t eddy__stream_offer(eddy__stream *s, char **memory) {
+  *memory = NULL;
+  if (s->is_hungry || !eddy__list_empty(&s->watchers) ||
+      (!s->is_thrifty && eddy__input_size(&s->in) < s->in.limit)) {
+    size_t size = eddy__input_offer(&s->in, memory);
+    if (size > 0) return size;
+    s->in.error = UV_ENOMEM;
+    eddy__stream_wake_reader(s);
+  }
+  eddy__stream_stop_reading(s);
+  return 0;
 }
 
 /* --- the task's side ----------------------------------------------------------------------------------------- */
@@ -119,8 +139,9 @@ static int k_read(lua_State *L, int status, lua_KContext ctx);
 
 int eddy__stream_start_reading(eddy__stream *s) {
   if (s->is_reading || eddy__stream_is_closing(s)) return 0;
-  int rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
-  s->is_reading = rc == 0;
+  s->is_reading = true; /* before: a transport may stop at once */
+  int rc = s->transport != NULL ? s->transport->start(s) : uv_read_start(&s->uv.stream, on_alloc, on_read);
+  if (rc < 0) s->is_reading = false;
   return rc;
 }
 
@@ -144,7 +165,7 @@ static int fetch(eddy__stream *s) {
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
   if ((size_t)n == size && ++s->fetched < FETCHES) s->is_ready = true; /* there may be more */
   if (n > 0 || error == EAGAIN || error == EWOULDBLOCK) return 0;
-  stop(s);
+  eddy__stream_stop_reading(s);
   if (n == 0)
     s->in.eof = true;
   else

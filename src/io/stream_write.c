@@ -134,10 +134,11 @@ static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
 /* --- sending ------------------------------------------------------------------------------------------------- */
 
 size_t eddy__stream_queued(const eddy__stream *s) {
+  if (s->transport != NULL) return s->transport->queued(s);
   return uv_stream_get_write_queue_size(&s->uv.stream) + (s->tail != NULL ? s->tail->size : 0);
 }
 
-static void failed(eddy__stream *s, int rc) {
+void eddy__stream_failed(eddy__stream *s, int rc) {
   if (s->write_error == 0) s->write_error = rc;
   eddy__stream_discard(s);
   eddy__park_wake_all(&s->writers);
@@ -148,12 +149,16 @@ void eddy__stream_discard(eddy__stream *s) {
   s->tail = NULL;
 }
 
+void eddy__stream_sent(eddy__stream *s) {
+  if (eddy__stream_queued(s) <= s->low) eddy__park_wake_all(&s->writers);
+  eddy__stream_flushed(s);
+}
+
 /* libuv is done with one request. */
 static void written(eddy__stream *s, int status) {
   if (status == 0 && uv_stream_get_write_queue_size(&s->uv.stream) == 0) status = eddy__stream_flush(s);
-  if (status < 0 && status != UV_ECANCELED) failed(s, status);
-  if (eddy__stream_queued(s) <= s->low) eddy__park_wake_all(&s->writers);
-  eddy__stream_flushed(s);
+  if (status < 0 && status != UV_ECANCELED) eddy__stream_failed(s, status);
+  eddy__stream_sent(s);
 }
 
 static void on_written(uv_write_t *uv, int status) {
@@ -213,8 +218,17 @@ static unsigned skip(uv_buf_t **bufs, unsigned n, size_t sent) {
   return n;
 }
 
+/* Gives all of it to the transport. Returns how much that is, or a code. */
+static ssize_t hand_over(eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
+  size_t size = 0;
+  for (unsigned i = 0; i < n; i++) size += bufs[i].len;
+  int rc = size > 0 ? s->transport->write(s, bufs, n) : 0;
+  return rc < 0 ? rc : (ssize_t)size;
+}
+
 /* Sends at once what goes. Returns how many bytes, or a libuv code. */
-static int try_write(eddy__stream *s, uv_buf_t *bufs, unsigned n) {
+static ssize_t try_write(eddy__stream *s, uv_buf_t *bufs, unsigned n) {
+  if (s->transport != NULL) return hand_over(s, bufs, n);
   if (n == 0 || eddy__stream_queued(s) > 0) return 0;
   int rc = uv_try_write(&s->uv.stream, bufs, n);
   return rc == UV_EAGAIN ? 0 : rc;
@@ -346,8 +360,8 @@ static void queue_rest(lua_State *L, eddy__stream *s, int last, size_t sent) {
 /* Many pieces, or numbers among them: they are gathered first.   [-0, +n, v] */
 static void write_many(lua_State *L, eddy__stream *s, int last) {
   request *r = push_pieces(L, s, last);
-  int rc = try_write(s, r->bufs, r->n);
-  if (rc < 0) raise_write(L, s, rc);
+  ssize_t rc = try_write(s, r->bufs, r->n);
+  if (rc < 0) raise_write(L, s, (int)rc);
   uv_buf_t *bufs = r->bufs;
   unsigned n = skip(&bufs, r->n, (size_t)rc);
   if (n == 1 && bufs->len < COPIED_SIZE) {
@@ -371,8 +385,8 @@ int eddy__stream_l_write(lua_State *L) {
     write_many(L, s, last);
     return wait_below_mark(L, s, task);
   }
-  int sent = try_write(s, few, (unsigned)n);
-  if (sent < 0) raise_write(L, s, sent);
+  ssize_t sent = try_write(s, few, (unsigned)n);
+  if (sent < 0) raise_write(L, s, (int)sent);
   unsigned left = skip(&bufs, (unsigned)n, (size_t)sent);
   if (left == 0) return wait_below_mark(L, s, task);
   size_t size = 0;
@@ -406,6 +420,12 @@ int eddy__stream_l_shutdown(lua_State *L) {
   if (s->was_shut) return 0;
   int rc = eddy__stream_flush(s);
   if (rc < 0) raise_write(L, s, rc);
+  if (s->transport != NULL) {
+    rc = s->transport->shutdown(s);
+    if (rc < 0) return eddy__raise(L, rc, "shutdown");
+    s->was_shut = true;
+    return 0;
+  }
   rc = uv_shutdown(&s->shutdown, &s->uv.stream, on_shut);
   if (rc < 0 && rc != UV_ENOTCONN) return eddy__raise(L, rc, "shutdown");
   s->was_shut = true;

@@ -145,6 +145,39 @@ function eddy.open_pipe(fd, options) end
 ---@return eddy.Pipe reader, eddy.Pipe writer
 function eddy.pipe(options) end
 
+-- --- In memory ------------------------------------------------------------------------------------------------------
+
+---A stream of a pair. It has no names and no descriptor: `fileno` raises RuntimeError.
+---@class eddy.StreamPair: eddy.Stream
+local StreamPair = {}
+
+---@return nil
+function StreamPair:peername() end
+
+---@return nil
+function StreamPair:sockname() end
+
+function StreamPair:fileno() end
+
+---What may happen to the bytes of a pair, the same in both directions. The same seed gives the same pieces, delays and
+---places, on a virtual clock at the same times.
+---@class eddy.StreamPairOptions
+---@field seed? integer splits what is written at random; chooses from ranges
+---@field chunk? integer at most so many bytes are delivered at once
+---@field delay? eddy.Seconds|eddy.Seconds[] before each piece: so long, or of a range {min, max}, like the next two
+---@field reset_after? integer|integer[] both ends are reset (ECONNRESET) when so many bytes have come, of both
+---@field end_after? integer|integer[] a direction ends when so many bytes have come; what is written then is lost
+---@field buffer? integer so many bytes that are under way count as sent, 65536; more are queued by the writer
+---@field limit? integer of a line, 65536
+---@field high_water? integer the mark above which a write waits, 65536
+
+---Two connected streams in memory, for tests of protocols: what is written to one is read from the other. They do what
+---sockets do: half-close, back-pressure, a reset for who has not been read to the end, EPIPE. No descriptor is used, so
+---they work on a virtual clock and two that wait for each other are a deadlock that is found.
+---@param options? eddy.StreamPairOptions
+---@return eddy.StreamPair, eddy.StreamPair
+function eddy.stream_pair(options) end
+
 -- --- TCP ------------------------------------------------------------------------------------------------------------
 
 ---A TCP connection.
