@@ -167,7 +167,8 @@ local STATES = {
     end,
     expect = {
       read = gives("1"), read_count = gives("1\n2"), read_nothing = gives(""),
-      read_all = raises("OSError", "ECONNRESET"), read_numeral = gives(1), read_many = raises("OSError", "ECONNRESET"), read_exactly = gives("1\n"),
+      read_all = raises("OSError", "ECONNRESET"), read_numeral = gives(1),
+      read_many = raises("OSError", "ECONNRESET"), read_exactly = gives("1\n"),
       read_until = raises("OSError", "ECONNRESET"), select = gives(1), at_eof = gives(false),
       write = raises("OSError", "cannot write"), close = gives(), abort = gives(),
       is_closing = gives(false), set_limits = gives(),
