@@ -30,6 +30,8 @@ typedef struct eddy__nesting {
   int rc, nresults;
 } eddy__nesting;
 
+enum { EDDY_STREAM_TYPES = 12 };
+
 typedef struct eddy__runtime {
   lua_State *main;      /* the state's main thread */
   lua_State *L;         /* the thread that turns the running loop; NULL when none runs */
@@ -37,6 +39,7 @@ typedef struct eddy__runtime {
   eddy__task *current;  /* the task that runs now, or NULL: between tasks, or in a callback */
   lua_State *leaf;      /* the thread on which it may wait: its own, or that of a coroutine of nested.c */
   const void *meta_future, *meta_task; /* identities of two metatables, for the shortest of checks */
+  const void *meta_streams[EDDY_STREAM_TYPES];  /* and those of the kinds of stream there are; NULL ends them */
 
   bool has_contexts;    /* a ContextVar was set once: from then on tasks inherit */
   bool refused;         /* a thread that waits was resumed by somebody else, and has suspended itself again */

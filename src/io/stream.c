@@ -5,14 +5,13 @@
  */
 #include "io/stream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "base/error.h"
-
-static const char stream_mark; /* its address: a key that only metatables of streams have */
 
 /* --- birth and death ----------------------------------------------------------------------------------------- */
 
@@ -27,12 +26,22 @@ eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type 
   eddy__handle_init(&s->handle, kind, loop, (uv_handle_t *)&s->uv);
   eddy__place_of_caller(L, s->handle.opened_at, sizeof s->handle.opened_at);
   eddy__input_init(&s->in, blocks, limit);
+  s->fd = -1;
   s->high = EDDY_HIGH_WATER;
   s->low = EDDY_HIGH_WATER / 4;
   eddy__list_init(&s->writers);
   eddy__list_init(&s->watchers);
   eddy__list_init(&s->closers);
   return s;
+}
+
+void eddy__stream_is_socket(eddy__stream *s) {
+#ifndef _WIN32
+  uv_os_fd_t fd;
+  if (uv_fileno((uv_handle_t *)&s->uv.stream, &fd) == 0) s->fd = fd;
+#else
+  (void)s;
+#endif
 }
 
 void eddy__stream_release(eddy__handle *h) {
@@ -74,12 +83,15 @@ void eddy__stream_abort(eddy__stream *s) { eddy__handle_close(&s->handle); }
 
 /* --- who is who ---------------------------------------------------------------------------------------------- */
 
-/* What the userdata at idx points with, or NULL if it is no stream.   [-0, +0, -] */
+/* What the userdata at idx points with, or NULL if it is no stream. In a function of eddy's.   [-0, +0, -] */
 static eddy__stream **test(lua_State *L, int idx) {
-  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
-  bool is = lua_rawgetp(L, -1, &stream_mark) == LUA_TBOOLEAN;
-  lua_pop(L, 2);
-  return is ? lua_touserdata(L, idx) : NULL;
+  const eddy__runtime *rt = eddy__runtime_of(L);
+  if (lua_rawlen(L, idx) != sizeof(eddy__stream *) || !lua_getmetatable(L, idx)) return NULL;
+  const void *meta = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  for (const void *const *m = rt->meta_streams; *m != NULL; m++)
+    if (*m == meta) return lua_touserdata(L, idx);
+  return NULL;
 }
 
 /* [-0, +0, v] */
@@ -217,7 +229,10 @@ void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *met
   eddy__object_type(L, &base, NULL, shared, NULL, top + 1);
   eddy__object_type(L, type, &base, methods, meta, top + 1);
   eddy__selectable_set(L, &selectable);
-  lua_pushboolean(L, 1);
-  lua_rawsetp(L, -2, &stream_mark);
+  eddy__runtime *rt = lua_touserdata(L, top + 1);
+  const void **m = rt->meta_streams, *mine = lua_topointer(L, -1);
+  while (*m != NULL && *m != mine) m++;
+  assert(m < rt->meta_streams + EDDY_STREAM_TYPES - 1);
+  *m = mine;
   lua_settop(L, top);
 }

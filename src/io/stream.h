@@ -43,6 +43,7 @@ struct eddy__stream {
     uv_idle_t idle;
   } uv;
 
+  int fd;              /* of a connected socket, read from and written to without libuv; else -1 */
   eddy__input in;
   eddy__want want;     /* of the task that reads */
   eddy__task *reader;  /* the task that is suspended in a read, until it runs again */
@@ -97,6 +98,9 @@ int eddy__stream_raise_closed(lua_State *L, const eddy__stream *s, const char *n
 static inline bool eddy__stream_is_closing(const eddy__stream *s) {
   return s->is_ending || s->handle.is_closing || !s->handle.is_open;
 }
+
+/* libuv's handle is a socket that is connected. */
+void eddy__stream_is_socket(eddy__stream *s);
 
 /* Closes it after what is queued has gone out; or at once. */
 void eddy__stream_close(eddy__stream *s);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #ifndef _WIN32
+#include <sys/socket.h>
 #include <unistd.h>
 #endif
 
@@ -148,28 +149,32 @@ int eddy__stream_start_reading(eddy__stream *s) {
 #ifdef _WIN32
 static int fetch(eddy__stream *s) { return s->is_ready = false; }
 #else
+/* read() without its way through the file system, where that can be. Returns a count or a libuv code. */
+static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
+  uv_os_fd_t fd;
+  ssize_t n;
+  int rc = s->fd >= 0 ? 0 : uv_fileno((uv_handle_t *)&s->uv.stream, &fd);
+  if (rc < 0) return rc;
+  do n = s->fd >= 0 ? recv(s->fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
+  while (n < 0 && errno == EINTR);
+  return n < 0 ? uv_translate_sys_error(errno) : n;
+}
+
 /* There is something: reads it, without waiting. Nothing but the input changes. Returns 0 or UV_ENOMEM. */
 static int fetch(eddy__stream *s) {
   char *memory;
-  uv_os_fd_t fd;
   size_t size = eddy__input_offer(&s->in, &memory);
-  ssize_t n = -1;
   s->is_ready = false;
   if (size == 0) return UV_ENOMEM;
-  if (uv_fileno((uv_handle_t *)&s->uv.stream, &fd) < 0)
-    errno = EBADF;
-  else
-    do n = read(fd, memory, size);
-    while (n < 0 && errno == EINTR);
-  int error = n < 0 ? errno : 0;
+  ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
-  if ((size_t)n == size && ++s->fetched < FETCHES) s->is_ready = true; /* there may be more */
-  if (n > 0 || error == EAGAIN || error == EWOULDBLOCK) return 0;
+  if (n == (ssize_t)size && ++s->fetched < FETCHES) s->is_ready = true; /* there may be more */
+  if (n > 0 || n == UV_EAGAIN) return 0;
   eddy__stream_stop_reading(s);
   if (n == 0)
     s->in.eof = true;
   else
-    s->in.error = uv_translate_sys_error(error);
+    s->in.error = (int)n;
   return 0;
 }
 #endif
@@ -196,25 +201,29 @@ static int answer_closed(lua_State *L, eddy__stream *s) {
 
 /* Reads what s->want says; when that is WANT_MORE, the formats at 2 and above.   [-0, +n, y] */
 static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
-  int last = lua_gettop(L);
-  bool many = s->want.kind == EDDY_WANT_MORE;
-  eddy__want want = s->want;
+  eddy__want other, *want = &s->want;
+  bool many = want->kind == EDDY_WANT_MORE;
+  int last = many ? lua_gettop(L) : 2;
   if (eddy__stream_is_closing(s)) {
     s->want.take = 0;
     return answer_closed(L, s);
   }
-  int found = many ? eddy__input_look_all(L, &s->in, 2, last, &want)
-                   : eddy__input_look(&s->in, 0, &want);
-  if (found == EDDY_IN_MORE && s->is_ready) {
-    int rc = fetch(s);
-    return rc < 0 ? eddy__raise(L, rc, "read") : go_on(L, s, task);
+  if (many) want = &other;
+  for (;;) {
+    int found = many ? eddy__input_look_all(L, &s->in, 2, last, want)
+                     : eddy__input_look(&s->in, 0, want);
+    if (found == EDDY_IN_MORE && !s->is_ready) return wait_for_more(L, s, task);
+    if (found == EDDY_IN_MORE) {
+      int rc = fetch(s);
+      if (rc < 0) return eddy__raise(L, rc, "read");
+      continue;
+    }
+    if (found != EDDY_IN_READY && found != EDDY_IN_END)
+      return eddy__input_raise(L, &s->in, want, found);
+    if (many) return eddy__input_push_all(L, &s->in, 2, last);
+    eddy__input_push(L, &s->in, want, found);
+    return 1;
   }
-  if (found == EDDY_IN_MORE) return wait_for_more(L, s, task);
-  if (found != EDDY_IN_READY && found != EDDY_IN_END)
-    return eddy__input_raise(L, &s->in, &want, found);
-  if (many) return eddy__input_push_all(L, &s->in, 2, last);
-  eddy__input_push(L, &s->in, &want, found);
-  return 1;
 }
 
 static int k_read(lua_State *L, int status, lua_KContext ctx) {

@@ -5,15 +5,20 @@
  *         The tail: short strings, copied together, that libuv gets when it has sent what it has.
  * Touch:  with care. What can be sent at once is sent at once, from where the strings lie; only the rest is queued.
  */
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <sys/socket.h>
+#endif
 
 #include "base/args.h"
 #include "base/error.h"
 #include "io/stream.h"
 
 /* Shorter pieces are copied together if they must be queued; so many are sent without anything made for them. */
-enum { COPIED_SIZE = 4096, TAIL_SIZE = 16384, FEW = 64 };
+enum { COPIED_SIZE = 4096, TAIL_SIZE = 16384, FEW = 64, SENT_AT_ONCE = 1024 };
 
 typedef struct request {
   uv_write_t uv;
@@ -226,11 +231,30 @@ static ssize_t hand_over(eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
   return rc < 0 ? rc : (ssize_t)size;
 }
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
+/* What uv_try_write does, without its way through the file system. Returns a count or a libuv code. */
+static ssize_t send_now(int fd, const uv_buf_t *bufs, unsigned n) {
+#ifdef _WIN32
+  return UV_EAGAIN;
+#else
+  struct msghdr m = {.msg_iov = (struct iovec *)bufs, .msg_iovlen = n < SENT_AT_ONCE ? n : SENT_AT_ONCE};
+  ssize_t sent;
+  do sent = n == 1 ? send(fd, bufs->base, bufs->len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                   : sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno == ENOBUFS) return UV_EAGAIN;
+  return sent < 0 ? uv_translate_sys_error(errno) : sent;
+#endif
+}
+
 /* Sends at once what goes. Returns how many bytes, or a libuv code. */
-static ssize_t try_write(eddy__stream *s, uv_buf_t *bufs, unsigned n) {
+static ssize_t try_write(eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
   if (s->transport != NULL) return hand_over(s, bufs, n);
   if (n == 0 || eddy__stream_queued(s) > 0) return 0;
-  int rc = uv_try_write(&s->uv.stream, bufs, n);
+  ssize_t rc = s->fd >= 0 ? send_now(s->fd, bufs, n) : uv_try_write(&s->uv.stream, bufs, n);
   return rc == UV_EAGAIN ? 0 : rc;
 }
 
@@ -379,8 +403,16 @@ int eddy__stream_l_write(lua_State *L) {
   check_pieces(L, last);
   eddy__task *task = check_writer(L, s, "write");
   if (s->was_shut) return eddy__error_throw(L, EDDY_E_RUNTIME, "'write' after shutdown");
-  luaL_checkstack(L, 4, NULL);
-  int n = point_at(L, last, few);
+  int n = 1;
+  if (last == 2 && lua_type(L, 2) == LUA_TSTRING) {
+    size_t size;
+    few[0].base = (char *)lua_tolstring(L, 2, &size);
+    few[0].len = size;
+    n = size > 0;
+  } else {
+    luaL_checkstack(L, 4, NULL);
+    n = point_at(L, last, few);
+  }
   if (n < 0) {
     write_many(L, s, last);
     return wait_below_mark(L, s, task);

@@ -62,6 +62,7 @@ eddy__tcp *eddy__tcp_new(lua_State *L, eddy__loop *loop, const eddy__tcp_options
 void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o) {
   eddy__address a;
   int size = sizeof a;
+  eddy__stream_is_socket(&t->stream);
   if (uv_tcp_getsockname(&t->stream.uv.tcp, &a.any, &size) == 0)
     eddy__address_copy(&t->local, &a.any);
   size = sizeof a;
