@@ -29,6 +29,7 @@
 #include "core/timed.h"
 #include "core/wait.h"
 #include "io/io.h"
+#include "threads/buffer.h"
 
 /* asyncio's names that eddy has under another name, and modules that are loaded when they are asked for. */
 static const struct {
@@ -129,6 +130,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__timed_room(L, rt);
   eddy__repr_room(L, rt);
   eddy__io_room(L, rt);
+  eddy__buffer_room(L, rt);
   lua_pushliteral(L, EDDY_VERSION);
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 1);

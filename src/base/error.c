@@ -40,7 +40,10 @@ enum { DEEPEST = 180 }; /* groups within groups: each is a call in C */
 
 static const char class_key[EDDY_E_COUNT]; /* addresses: where the classes lie in the registry */
 static const char super_key;                   /* key in a class: the class above */
+static const char number_key;                  /* key in one of our own classes: its eddy__class */
+static const char id_key;                      /* key in a class made by extend: its identity */
 static const char meta_key;                    /* the metatable of all classes */
+static const char ids_key;                     /* a table with weak values, from identities to classes */
 
 /* [-0, +1, -] */
 static void push_class(lua_State *L, eddy__class c) {
@@ -363,12 +366,26 @@ static void make_class(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
+/* The class at the top gets that identity.   [-0, +0, m] */
+static void identify(lua_State *L, int64_t id) {
+  lua_pushinteger(L, id);
+  lua_rawsetp(L, -2, &id_key);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ids_key);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, id);
+  lua_pop(L, 1);
+}
+
 /* class:extend(name)   [-0, +1, v] */
 static int l_extend(lua_State *L) {
   if (!is_class(L, 1)) return eddy__arg_expected(L, 1, "error class");
   if (lua_type(L, 2) != LUA_TSTRING) eddy__arg_expected(L, 2, "string");
   lua_settop(L, 2);
   make_class(L);
+  int64_t id;
+  if (uv_random(NULL, NULL, &id, sizeof id, 0, NULL) < 0)
+    id = (int64_t)(uv_hrtime() * 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)lua_topointer(L, -1));
+  identify(L, id);
   return 1;
 }
 
@@ -518,6 +535,12 @@ static void make_classes(lua_State *L) {
                                         {NULL, NULL}};
   luaL_newlib(L, class_meta);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &ids_key);
   for (int c = 0; c < EDDY_E_COUNT; c++) {
     if (c == EDDY_E_ERROR)
       lua_pushnil(L);
@@ -525,6 +548,8 @@ static void make_classes(lua_State *L) {
       push_class(L, classes[c].super);
     lua_pushstring(L, classes[c].name);
     make_class(L);
+    lua_pushinteger(L, c);
+    lua_rawsetp(L, -2, &number_key);
     if (c == EDDY_E_ERROR) {
       static const luaL_Reg methods[] = {
         {"is", l_is}, {"extend", l_extend}, {"__tostring", l_tostring}, {NULL, NULL}};
@@ -541,6 +566,55 @@ static void make_classes(lua_State *L) {
     }
     lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key[c]);
   }
+}
+
+/* --- classes that move from state to state ----------------------------------------------------------- */
+
+/* [-0, +0, -] */
+int eddy__error_class_at(lua_State *L, int idx) {
+  if (!is_class(L, idx)) return -1;
+  int c = lua_rawgetp(L, idx, &number_key) == LUA_TNUMBER ? (int)lua_tointeger(L, -1) : EDDY_E_COUNT;
+  lua_pop(L, 1);
+  return c;
+}
+
+/* [-0, +1, -] */
+void eddy__error_class_push(lua_State *L, eddy__class c) { push_class(L, c); }
+
+/* [-0, +1, -] */
+void eddy__error_class_above(lua_State *L, int idx) { lua_rawgetp(L, idx, &super_key); }
+
+/* [-0, +0, -] */
+int64_t eddy__error_class_id(lua_State *L, int idx) {
+  lua_rawgetp(L, idx, &id_key);
+  int64_t id = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return id;
+}
+
+/* [-0, +1, m] */
+void eddy__error_class_known(lua_State *L, int64_t id) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ids_key);
+  int type = lua_rawgeti(L, -1, id);
+  lua_remove(L, -2);
+  if (type == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &meta_key);
+  lua_setmetatable(L, -2);
+  identify(L, id);
+}
+
+/* [-1, +0, m] */
+bool eddy__error_class_complete(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  bool new = lua_rawgetp(L, idx, &super_key) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (new)
+    lua_rawsetp(L, idx, &super_key);
+  else
+    lua_pop(L, 1);
+  return new;
 }
 
 /* [-0, +0, m] */

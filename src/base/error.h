@@ -10,6 +10,7 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum eddy__class {
   EDDY_E_ERROR,
@@ -62,5 +63,25 @@ void eddy__group_push(lua_State *L, const char *message);
 /* Pushes text for any value, as a message shows it: a string as it is, an error by its tostring, a plain table
  * with its fields. Never raises but for memory.   [-0, +1, m] */
 const char *eddy__error_text(lua_State *L, int idx);
+
+/* --- classes that move from state to state ------------------------------------------------------------------- */
+
+/* What the value at idx is: one of eddy's own classes, EDDY_E_COUNT for one made by extend, -1 for no class.
+ *   [-0, +0, -] */
+int eddy__error_class_at(lua_State *L, int idx);
+
+/* Pushes one of eddy's own; the class above the one at idx, or nil.   [-0, +1, -] */
+void eddy__error_class_push(lua_State *L, eddy__class c);
+void eddy__error_class_above(lua_State *L, int idx);
+
+/* The identity of a class made by extend: the copies of it in other states have the same.   [-0, +0, -] */
+int64_t eddy__error_class_id(lua_State *L, int idx);
+
+/* Pushes the class of that identity; a new one, which wants to be completed, if this state has none.   [-0, +1, m] */
+void eddy__error_class_known(lua_State *L, int64_t id);
+
+/* Pops the class above the one at idx. Returns whether that was new: it is complete now but for its fields.
+ *   [-1, +0, m] */
+bool eddy__error_class_complete(lua_State *L, int idx);
 
 #endif

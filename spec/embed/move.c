@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * move.c - values that move between two states: gives what move.lua beside it needs to try that.
+ * Uses:   threads/move.h, which no other host may.
+ */
+#include "check.h"
+#include "threads/move.h"
+
+static lua_State *there;
+
+static int unpack(lua_State *L) {
+  eddy__parcel *parcel = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  int n = eddy__parcel_count(parcel);
+  CHECK_INT(n, eddy__parcel_unpack(L, parcel));
+  CHECK_INT(n, lua_gettop(L));
+  return n;
+}
+
+/* Unpacks the parcel in the other state, whose stack is empty. What is raised there is raised in L. */
+static void deliver(lua_State *L, eddy__parcel *parcel) {
+  lua_settop(there, 0);
+  lua_pushcfunction(there, unpack);
+  lua_pushlightuserdata(there, parcel);
+  if (lua_pcall(there, 1, LUA_MULTRET, 0) != LUA_OK) luaL_error(L, "%s", luaL_tolstring(there, -1, NULL));
+}
+
+/* move(...): there and back again. */
+static int l_move(lua_State *L) {
+  int n = lua_gettop(L);
+  deliver(L, eddy__parcel_pack(L, 1, n, "move", EDDY_PACK_VALUES));
+  CHECK_INT(n, lua_gettop(L));
+  eddy__parcel *parcel = eddy__parcel_pack(there, 1, n, "move", EDDY_PACK_VALUES);
+  lua_settop(there, 0);
+  return eddy__parcel_unpack(L, parcel);
+}
+
+/* call(f, ...): calls it there; its results, or nil and the error. */
+static int l_call(lua_State *L) {
+  int n = lua_gettop(L);
+  deliver(L, eddy__parcel_pack(L, 1, n, "call", EDDY_PACK_CALL));
+  int status = lua_pcall(there, n - 1, LUA_MULTRET, 0);
+  if (status != LUA_OK) {
+    lua_pushnil(there);
+    lua_insert(there, 1);
+  }
+  n = lua_gettop(there);
+  eddy__parcel *parcel = eddy__parcel_pack(there, 1, n, "call", EDDY_PACK_RESULTS);
+  lua_settop(there, 0);
+  return eddy__parcel_unpack(L, parcel);
+}
+
+/* pack(how, ...): packs only; the size. */
+static int l_pack(lua_State *L) {
+  int how = (int)luaL_checkinteger(L, 1);
+  eddy__parcel *parcel = eddy__parcel_pack(L, 2, lua_gettop(L) - 1, "pack", how);
+  lua_pushinteger(L, (lua_Integer)eddy__parcel_size(parcel));
+  eddy__parcel_free(parcel);
+  return 1;
+}
+
+/* wire(trust, ...): there and back as bytes. */
+static int l_wire(lua_State *L) {
+  eddy__trust trust = (eddy__trust)luaL_checkinteger(L, 1);
+  eddy__parcel *parcel = eddy__parcel_pack(L, 2, lua_gettop(L) - 1, "wire", EDDY_PACK_PROCESS), *copy;
+  char head[EDDY_WIRE_HEAD], *to;
+  const char *from;
+  size_t size;
+  eddy__parcel_head(parcel, head, &from, &size);
+  CHECK_INT(0, eddy__parcel_receive(head, trust, &copy, &to, &size));
+  memcpy(to, from, size);
+  eddy__parcel_free(parcel);
+  return eddy__parcel_unpack(L, copy);
+}
+
+int main(void) {
+  static const luaL_Reg functions[] = {
+    {"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"wire", l_wire}, {NULL, NULL}};
+  lua_State *L = new_state();
+  there = new_state();
+  luaL_newlib(L, functions);
+  if (luaL_loadfile(L, "spec/embed/move.lua") != LUA_OK) check_failed("move.lua", 0, lua_tostring(L, -1));
+  lua_insert(L, 1);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) check_failed("move.lua", 0, lua_tostring(L, -1));
+  lua_close(there);
+  lua_close(L);
+  return 0;
+}

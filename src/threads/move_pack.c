@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * move_pack.c - values into a parcel; see move.h, and move_form.h for the form.
+ * Owns:   the packer; see move_pack.h.
+ * Uses:   move_pack.h, buffer.h, error.h.      Used by: what sends values.
+ * Touch:  with care. Between begin and finish nothing may raise and no Lua may run, a finalizer neither: no call there
+ *         makes Lua allocate, but in `quietly`. Nothing recurses: an object that is found waits for its turn.
+ */
+#include "threads/move_pack.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "threads/buffer.h"
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+enum {
+  SMALL_PARCEL = 4096,   /* a small one is copied, so that the packer keeps its memory */
+  MEMORABLE = 1024,      /* strings from this size on are never written twice */
+  LARGE_PAGES = 4 << 20
+};
+
+/* Places on the stack above packer.base. */
+enum { LISTS = 1, READ, WRITE, NAMES, FIXED = NAMES };
+
+static const char packer_key;    /* registry: the packer */
+static const char shareable_key; /* in a metatable: the eddy__shareable */
+
+/* --- memory -------------------------------------------------------------------------------------------------- */
+
+/* Makes room for n more bytes. NULL: no memory. */
+static char *more_room(eddy__packer *p, size_t n) {
+  size_t want = p->size + n, cap = p->cap < 256 ? 256 : p->cap * 2;
+  if (want < n || want > SIZE_MAX / 2) return NULL;
+  if (cap < want) cap = want + want / 16 + 64;
+  char *bytes = realloc(p->bytes, cap);
+  if (bytes == NULL) return NULL;
+#ifdef MADV_HUGEPAGE
+  if (n >= LARGE_PAGES) { /* the kernel takes longer for small pages than we for the bytes */
+    uintptr_t page = 4096, from = ((uintptr_t)bytes + p->size + page - 1) & ~(page - 1);
+    madvise((void *)from, ((uintptr_t)bytes + cap - from) & ~(page - 1), MADV_HUGEPAGE);
+  }
+#endif
+  p->bytes = bytes;
+  p->cap = cap;
+  return bytes + p->size;
+}
+
+static inline char *room(eddy__packer *p, size_t n) {
+  return p->cap - p->size >= n ? p->bytes + p->size : more_room(p, n);
+}
+
+static inline int put(eddy__packer *p, int tag, const void *data, size_t size) {
+  char *at = room(p, 1 + size);
+  if (at == NULL) return PACK_NO_MEMORY;
+  *at = (char)tag;
+  memcpy(at + 1, data, size);
+  p->size += 1 + size;
+  return PACK_DONE;
+}
+
+static inline int put_tag(eddy__packer *p, int tag) { return put(p, tag, "", 0); }
+
+static uint32_t hash(const void *key) {
+  return (uint32_t)(((uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u) >> 32);
+}
+
+/* The entry of the address, or where it belongs. */
+static eddy__seen *find(const eddy__packer *p, const void *key) {
+  uint32_t mask = p->seen_cap - 1, i = hash(key) & mask;
+  while (p->seen[i].round == p->round && p->seen[i].key != key) i = (i + 1) & mask;
+  return &p->seen[i];
+}
+
+static bool is_seen(const eddy__packer *p, const eddy__seen *s) { return s->round == p->round; }
+
+static int grow_seen(eddy__packer *p) {
+  eddy__packer grown = *p;
+  grown.seen_cap = p->seen_cap == 0 ? 64 : p->seen_cap * 2;
+  if (grown.seen_cap == 0) return PACK_NO_MEMORY; /* four thousand million objects */
+  grown.seen = calloc(grown.seen_cap, sizeof *grown.seen);
+  if (grown.seen == NULL) return PACK_NO_MEMORY;
+  for (uint32_t i = 0; i < p->seen_cap; i++)
+    if (is_seen(p, &p->seen[i])) *find(&grown, p->seen[i].key) = p->seen[i];
+  free(p->seen);
+  p->seen = grown.seen;
+  p->seen_cap = grown.seen_cap;
+  return PACK_DONE;
+}
+
+/* Notes an address that is not there yet. */
+static int note(eddy__packer *p, const void *key, uint32_t value, uint32_t upvalue) {
+  if (p->nseen >= p->seen_cap / 4 * 3 && grow_seen(p) != PACK_DONE) return PACK_NO_MEMORY;
+  eddy__seen entry = {key, p->round, value, upvalue};
+  *find(p, key) = entry;
+  p->nseen++;
+  return PACK_DONE;
+}
+
+/* Calls f(a, b), which may raise, with no finalizer and no hook in between: whatever they did could change what is
+ * being packed. Returns whether it went well, with its result on the stack, else nothing.   [-2, +(0|1), -] */
+static bool quietly(lua_State *L, lua_CFunction f) {
+  bool collects = lua_gc(L, LUA_GCISRUNNING) == 1;
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  if (collects) lua_gc(L, LUA_GCSTOP);
+  if (hook != NULL) lua_sethook(L, NULL, 0, 0);
+  lua_pushcfunction(L, f);
+  lua_insert(L, -3);
+  bool good = lua_pcall(L, 2, 1, 0) == LUA_OK;
+  if (!good) lua_pop(L, 1);
+  if (hook != NULL) lua_sethook(L, hook, mask, count);
+  if (collects) lua_gc(L, LUA_GCRESTART);
+  return good;
+}
+
+/* --- objects wait for their turn in chunks: tables that are as large as all before them ---------------------- */
+
+static int make_chunk(lua_State *L) {
+  lua_createtable(L, (int)lua_tointeger(L, 1), 0);
+  return 1;
+}
+
+static int next_chunk(eddy__packer *p, lua_State *L) {
+  uint32_t size = p->write_limit;
+  if (size > (1u << 30) || p->nchunks == CHUNKS) return PACK_NO_MEMORY;
+  lua_pushinteger(L, size);
+  lua_pushnil(L);
+  if (!quietly(L, make_chunk)) return PACK_NO_MEMORY;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, p->base + LISTS, (lua_Integer)++p->nchunks);
+  lua_replace(L, p->base + WRITE);
+  p->write_from = p->write_limit;
+  p->write_limit += size;
+  return PACK_DONE;
+}
+
+/* The object at idx gets the next number; its tag is about to be written. */
+static int add_object(eddy__packer *p, lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (p->nobjects == p->objects_cap) {
+    uint32_t cap = p->objects_cap == 0 ? FIRST_CHUNK : p->objects_cap * 2;
+    eddy__packed *objects = cap > p->objects_cap ? realloc(p->objects, cap * sizeof *objects) : NULL;
+    if (objects == NULL) return PACK_NO_MEMORY;
+    p->objects = objects;
+    p->objects_cap = cap;
+  }
+  if (p->nobjects == p->write_limit && next_chunk(p, L) != PACK_DONE) return PACK_NO_MEMORY;
+  if (note(p, lua_topointer(L, idx), p->nobjects, 0) != PACK_DONE) return PACK_NO_MEMORY;
+  lua_pushvalue(L, idx);
+  lua_rawseti(L, p->base + WRITE, (lua_Integer)(p->nobjects - p->write_from) + 1);
+  eddy__packed object = {p->size, p->holder, p->root};
+  p->objects[p->nobjects++] = object;
+  return PACK_DONE;
+}
+
+/* Pushes object number n, the next one.   [-0, +1, -] */
+static void push_next(eddy__packer *p, lua_State *L, uint32_t n) {
+  if (n == p->read_limit) {
+    int chunk = 1;
+    for (uint32_t limit = FIRST_CHUNK; limit <= n; limit *= 2) chunk++;
+    lua_rawgeti(L, p->base + LISTS, chunk);
+    lua_replace(L, p->base + READ);
+    p->read_from = n;
+    p->read_limit = n * 2;
+  }
+  lua_rawgeti(L, p->base + READ, (lua_Integer)(n - p->read_from) + 1);
+}
+
+/* [-0, +1, -] */
+void eddy__packer_push_object(lua_State *L, int chunks, uint32_t object) {
+  int chunk = 1;
+  uint32_t from = 0;
+  for (uint32_t limit = FIRST_CHUNK; limit <= object; limit *= 2) {
+    chunk++;
+    from = limit;
+  }
+  lua_rawgeti(L, chunks, chunk);
+  lua_rawgeti(L, -1, (lua_Integer)(object - from) + 1);
+  lua_remove(L, -2);
+}
+
+/* --- values -------------------------------------------------------------------------------------------------- */
+
+static int refuse(eddy__packer *p, lua_State *L, int idx, const char *what) {
+  p->refused = what;
+  lua_pushvalue(L, idx);
+  return PACK_REFUSED;
+}
+
+static int put_integer(eddy__packer *p, lua_Integer value) {
+  if (value >= 0 && value < SMALL_LIMIT) return put_tag(p, TAG_SMALL + (int)value);
+  int8_t one = (int8_t)value;
+  int16_t two = (int16_t)value;
+  int32_t four = (int32_t)value;
+  int64_t eight = value;
+  if (one == value) return put(p, TAG_INT1, &one, sizeof one);
+  if (two == value) return put(p, TAG_INT2, &two, sizeof two);
+  if (four == value) return put(p, TAG_INT4, &four, sizeof four);
+  return put(p, TAG_INT8, &eight, sizeof eight);
+}
+
+static int put_bytes(eddy__packer *p, int tag, const char *bytes, size_t size) {
+  char *at = room(p, 1 + sizeof(uint64_t) + size);
+  if (at == NULL) return PACK_NO_MEMORY;
+  uint64_t n = size;
+  *at = (char)tag;
+  memcpy(at + 1, &n, sizeof n);
+  memcpy(at + 1 + sizeof n, bytes, size);
+  p->size += 1 + sizeof n + size;
+  return PACK_DONE;
+}
+
+static int put_text(eddy__packer *p, const char *text, size_t size) {
+  return size < SHORT_LIMIT ? put(p, TAG_SHORT + (int)size, text, size) : put_bytes(p, TAG_STRING, text, size);
+}
+
+static int put_kept(eddy__packer *p, uint32_t number) { return put(p, TAG_KEPT, &number, sizeof number); }
+
+/* A large string is kept when it comes first. */
+static int put_large(eddy__packer *p, const char *text, size_t size) {
+  eddy__seen *s = find(p, text);
+  if (is_seen(p, s)) return put_kept(p, s->value);
+  if (note(p, text, p->nkept, 0) != PACK_DONE || put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
+  p->nkept++;
+  return put_text(p, text, size);
+}
+
+/* Others are kept when they come the second time, as far as that is remembered: keys of records, say. */
+static int put_string(eddy__packer *p, lua_State *L, int idx) {
+  size_t size;
+  const char *text = lua_tolstring(L, idx, &size);
+  if (size >= MEMORABLE) return put_large(p, text, size);
+  eddy__seen *s = &p->strings[hash(text) % STRINGS];
+  if (s->key != text || s->round != p->round) {
+    eddy__seen entry = {text, p->round, 0, 0};
+    *s = entry;
+    return put_text(p, text, size);
+  }
+  if (s->value > 0) return put_kept(p, s->value - 1);
+  if (put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
+  s->value = ++p->nkept;
+  return put_text(p, text, size);
+}
+
+static int put_again(eddy__packer *p, uint32_t number) { return put(p, TAG_AGAIN, &number, sizeof number); }
+
+/* Writes the name of the value at idx if it has one and says so in *named.   [-0, +0, -] */
+static int put_name(eddy__packer *p, lua_State *L, int idx, bool *named) {
+  *named = false;
+  if (p->deep == 0) return PACK_DONE;
+  lua_pushvalue(L, idx);
+  *named = lua_rawget(L, p->base + NAMES) == LUA_TSTRING;
+  size_t size;
+  const char *name = lua_tolstring(L, -1, &size);
+  lua_pop(L, 1); /* the index keeps it */
+  return *named ? put_bytes(p, TAG_NAMED, name, size) : PACK_DONE;
+}
+
+/* The tag of a table, which may be a class; sets *number for the number or identity of a class.   [-0, +0, -] */
+static int tag_of_table(lua_State *L, int idx, int64_t *number) {
+  int tag = TAG_TABLE, class = eddy__error_class_at(L, idx);
+  if (class >= 0) {
+    tag = class < EDDY_E_COUNT ? TAG_ERROR_CLASS : TAG_CLASS;
+    *number = class < EDDY_E_COUNT ? class : eddy__error_class_id(L, idx);
+  } else if (lua_getmetatable(L, idx)) {
+    tag = TAG_TABLE_META;
+    *number = eddy__error_class_at(L, -1);
+    lua_pop(L, 1);
+  }
+  return tag;
+}
+
+static int put_table(eddy__packer *p, lua_State *L, int idx) {
+  eddy__seen *s = find(p, lua_topointer(L, idx));
+  if (is_seen(p, s)) return put_again(p, s->value);
+  int64_t number = 0;
+  bool named;
+  int rc = put_name(p, L, idx, &named), tag = tag_of_table(L, idx, &number);
+  if (rc != PACK_DONE || named) return rc;
+  if (tag == TAG_ERROR_CLASS) {
+    uint8_t class = (uint8_t)number;
+    return put(p, tag, &class, sizeof class);
+  }
+  bool is_own = tag == TAG_TABLE_META && number >= 0 && number < EDDY_E_COUNT;
+  if (tag != TAG_TABLE && !is_own && p->deep == 0) return PACK_NAMES; /* the class may be a module's */
+  if (add_object(p, L, idx) != PACK_DONE) return PACK_NO_MEMORY;
+  char head[2 * sizeof(uint32_t) + sizeof number] = {0}; /* how much is in it is written when its turn has come */
+  memcpy(head + 2 * sizeof(uint32_t), &number, sizeof number);
+  return put(p, tag, head, tag == TAG_CLASS ? sizeof head : 2 * sizeof(uint32_t));
+}
+
+static int on_dump(lua_State *L, const void *bytes, size_t size, void *packer) {
+  (void)L;
+  eddy__packer *p = packer;
+  char *at = room(p, size);
+  if (at == NULL) return 1;
+  memcpy(at, bytes, size);
+  p->size += size;
+  return 0;
+}
+
+static int put_code(eddy__packer *p, lua_State *L, int idx) {
+  lua_Debug ar;
+  lua_pushvalue(L, idx);
+  lua_getinfo(L, ">u", &ar);
+  size_t at = p->size;
+  char head[1 + sizeof(uint64_t)] = {(char)ar.nups};
+  if (put(p, TAG_FUNCTION, head, sizeof head) != PACK_DONE) return PACK_NO_MEMORY;
+  size_t from = p->size;
+  lua_pushvalue(L, idx);
+  int failed = lua_dump(L, on_dump, p, (p->how & EDDY_PACK_STRIP) != 0);
+  lua_pop(L, 1);
+  uint64_t size = p->size - from;
+  memcpy(p->bytes + at + 2, &size, sizeof size);
+  return failed ? PACK_NO_MEMORY : PACK_DONE;
+}
+
+static int put_function(eddy__packer *p, lua_State *L, int idx) {
+  if (p->deep == 0) return PACK_NAMES;
+  bool is_c = lua_iscfunction(L, idx), named;
+  eddy__seen *s = is_c ? NULL : find(p, lua_topointer(L, idx));
+  if (s != NULL && is_seen(p, s)) return put_again(p, s->value);
+  int rc = put_name(p, L, idx, &named);
+  if (rc != PACK_DONE || named) return rc;
+  if (is_c) return p->deep < 2 ? PACK_NAMES : refuse(p, L, idx, "C function");
+  if (add_object(p, L, idx) != PACK_DONE) return PACK_NO_MEMORY;
+  return put_code(p, L, idx);
+}
+
+/* The shareable type of the userdata at idx, or NULL.   [-0, +0, -] */
+static const eddy__shareable *shareable_at(lua_State *L, int idx) {
+  if (!lua_getmetatable(L, idx)) return NULL;
+  lua_rawgetp(L, -1, &shareable_key);
+  const eddy__shareable *type = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return type;
+}
+
+static int put_reference(eddy__packer *p, const eddy__shareable *type, void *shared) {
+  if (p->nreferences == p->references_cap) {
+    uint32_t cap = p->references_cap == 0 ? 8 : p->references_cap * 2;
+    eddy__reference *references =
+      cap > p->references_cap ? realloc(p->references, cap * sizeof *references) : NULL;
+    if (references == NULL) return PACK_NO_MEMORY;
+    p->references = references;
+    p->references_cap = cap;
+  }
+  if (put(p, TAG_SHARED, &p->nreferences, sizeof p->nreferences) != PACK_DONE) return PACK_NO_MEMORY;
+  eddy__reference reference = {type, shared};
+  type->retain(shared);
+  p->references[p->nreferences++] = reference;
+  return PACK_DONE;
+}
+
+static int put_userdata(eddy__packer *p, lua_State *L, int idx) {
+  const eddy__shareable *type = shareable_at(L, idx);
+  void **object = lua_touserdata(L, idx);
+  if (type == NULL || *object == NULL) return refuse(p, L, idx, "userdata");
+  eddy__seen *s = find(p, object);
+  if (is_seen(p, s)) return put_kept(p, s->value);
+  bool for_process = (p->how & EDDY_PACK_PROCESS) != 0;
+  if (for_process && type != &eddy__buffer_shareable) return refuse(p, L, idx, type->name);
+  if (note(p, object, p->nkept, 0) != PACK_DONE || put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
+  p->nkept++;
+  if (!for_process) return put_reference(p, type, *object);
+  const eddy__block *block = *object;
+  return put_bytes(p, TAG_BUFFER, block->bytes, block->size);
+}
+
+/* Writes the value at idx. PACK_REFUSED leaves a copy of it on the stack.   [-0, +(0|1), -] */
+static int put_value(eddy__packer *p, lua_State *L, int idx) {
+  switch (lua_type(L, idx)) {
+  case LUA_TNIL: return put_tag(p, TAG_NIL);
+  case LUA_TBOOLEAN: return put_tag(p, lua_toboolean(L, idx) ? TAG_TRUE : TAG_FALSE);
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, idx)) return put_integer(p, lua_tointeger(L, idx));
+    lua_Number number = lua_tonumber(L, idx);
+    return put(p, TAG_FLOAT, &number, sizeof number);
+  case LUA_TSTRING: return put_string(p, L, idx);
+  case LUA_TTABLE: return put_table(p, L, idx);
+  case LUA_TFUNCTION: return put_function(p, L, idx);
+  case LUA_TUSERDATA: return put_userdata(p, L, idx);
+  case LUA_TTHREAD: return refuse(p, L, idx, "coroutine");
+  default: return refuse(p, L, idx, "light userdata");
+  }
+}
+
+/* --- contents ------------------------------------------------------------------------------------------------ */
+
+/* Writes what stands for a gap in a list, if it is small: then the list goes on, else it has ended. */
+static bool bridge(eddy__packer *p, uint64_t gap, uint32_t items, int *rc) {
+  if (gap > 3 + items / 2) return false;
+  while (gap-- > 0 && *rc == PACK_DONE) *rc = put_tag(p, TAG_NIL);
+  return true;
+}
+
+/* A list as long as its keys come in order, as they do from Lua's array part, then keys and values.  [-0, +?, -] */
+static int put_fields(eddy__packer *p, lua_State *L, int t, bool is_class, size_t at) {
+  uint32_t items = 0, pairs = 0;
+  bool listing = true;
+  int rc = PACK_DONE;
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1)) {
+    if (is_class && lua_islightuserdata(L, -2)) continue; /* eddy's own */
+    if (listing) {
+      uint64_t key = lua_isinteger(L, -2) ? (uint64_t)lua_tointeger(L, -2) : 0;
+      listing = key > items && key < UINT32_MAX && bridge(p, key - items - 1, items, &rc);
+      if (listing) {
+        items = (uint32_t)key;
+        if (rc == PACK_DONE) rc = put_value(p, L, -1);
+        if (rc != PACK_DONE) return rc;
+        continue;
+      }
+    }
+    rc = put_value(p, L, -2);
+    if (rc == PACK_DONE) rc = put_value(p, L, -1);
+    if (rc != PACK_DONE) return rc;
+    pairs++;
+  }
+  memcpy(p->bytes + at + 1, &items, sizeof items);
+  memcpy(p->bytes + at + 1 + sizeof items, &pairs, sizeof pairs);
+  return PACK_DONE;
+}
+
+static int put_table_content(eddy__packer *p, lua_State *L, int t, size_t at) {
+  int tag = p->bytes[at];
+  if (tag != TAG_TABLE) {
+    if (tag == TAG_CLASS)
+      eddy__error_class_above(L, t);
+    else
+      lua_getmetatable(L, t);
+    int rc = put_value(p, L, -1);
+    if (rc != PACK_DONE) return rc;
+    lua_pop(L, 1);
+  }
+  return put_fields(p, L, t, tag == TAG_CLASS, at);
+}
+
+static int put_upvalues(eddy__packer *p, lua_State *L, int f) {
+  const char *name;
+  for (int i = 1; (name = lua_getupvalue(L, f, i)) != NULL; i++) {
+    const void *cell = lua_upvalueid(L, f, i);
+    const eddy__seen *s = find(p, cell);
+    int rc;
+    if (is_seen(p, s)) {
+      char place[sizeof(uint32_t) + 1];
+      memcpy(place, &s->value, sizeof(uint32_t));
+      place[sizeof(uint32_t)] = (char)s->upvalue;
+      rc = put(p, TAG_CELL, place, sizeof place);
+    } else {
+      rc = note(p, cell, p->holder, (uint32_t)i);
+      if (rc == PACK_DONE) rc = strcmp(name, "_ENV") == 0 ? put_tag(p, TAG_GLOBALS) : put_value(p, L, -1);
+    }
+    if (rc != PACK_DONE) return rc;
+    lua_pop(L, 1);
+  }
+  return PACK_DONE;
+}
+
+static int put_contents(eddy__packer *p, lua_State *L) {
+  for (uint32_t i = 0; i < p->nobjects; i++) {
+    p->holder = i;
+    push_next(p, L, i);
+    int object = lua_gettop(L);
+    int rc = lua_istable(L, object) ? put_table_content(p, L, object, p->objects[i].at)
+                                    : put_upvalues(p, L, object);
+    if (rc != PACK_DONE) return rc;
+    lua_settop(L, object - 1);
+  }
+  return PACK_DONE;
+}
+
+/* --- the packer ---------------------------------------------------------------------------------------------- */
+
+static void release_references(eddy__packer *p) {
+  for (uint32_t i = 0; i < p->nreferences; i++) p->references[i].type->release(p->references[i].shared);
+  p->nreferences = 0;
+}
+
+static void free_memory(eddy__packer *p) {
+  free(p->bytes);
+  free(p->seen);
+  free(p->objects);
+  free(p->references);
+  p->bytes = NULL;
+  p->seen = NULL;
+  p->objects = NULL;
+  p->references = NULL;
+  p->size = p->cap = 0;
+  p->seen_cap = p->objects_cap = p->references_cap = 0;
+}
+
+static int l_gc(lua_State *L) {
+  eddy__packer *p = lua_touserdata(L, 1);
+  free_memory(p);
+  p->is_closed = true;
+  return 0;
+}
+
+/* Pushes the packer of this state, made if need be.   [-0, +1, m] */
+static eddy__packer *push_packer(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key) == LUA_TUSERDATA) return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  eddy__packer *p = lua_newuserdatauv(L, sizeof *p, 1);
+  memset(p, 0, sizeof *p);
+  lua_createtable(L, CHUNKS, 0);
+  lua_createtable(L, FIRST_CHUNK, 0);
+  lua_rawseti(L, -2, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &packer_key);
+  return p;
+}
+
+/* [-0, +1, -] */
+void eddy__packer_push_chunks(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key);
+  lua_getiuservalue(L, -1, 1);
+  lua_remove(L, -2);
+}
+
+static int index_names(lua_State *L) {
+  eddy__named_index(L, (int)lua_tointeger(L, 1));
+  return 1;
+}
+
+/* Fills the fixed places of the stack.   [-0, +4, -] */
+static int begin(eddy__packer *p, lua_State *L) {
+  p->size = 0;
+  p->nseen = p->nobjects = p->nkept = 0;
+  p->read_from = p->write_from = 0;
+  p->read_limit = p->write_limit = FIRST_CHUNK;
+  p->nchunks = 1;
+  p->holder = NO_OBJECT;
+  if (++p->round == 0) { /* entries of four thousand million parcels ago would come back */
+    memset(p->strings, 0, sizeof p->strings);
+    free(p->seen);
+    p->seen = NULL;
+    p->seen_cap = 0;
+    p->round = 1;
+  }
+  p->base = lua_gettop(L);
+  eddy__packer_push_chunks(L);
+  lua_rawgeti(L, -1, 1);
+  lua_pushvalue(L, -1);
+  if (p->deep > 0) {
+    lua_pushinteger(L, p->deep);
+    lua_pushnil(L);
+    if (!quietly(L, index_names)) return PACK_NO_MEMORY;
+  } else {
+    lua_pushnil(L);
+  }
+  return p->seen == NULL ? grow_seen(p) : PACK_DONE;
+}
+
+/* Forgets the objects, so that the collector may have them, and large memory.   [-0, +0, -] */
+static void finish(eddy__packer *p, lua_State *L) {
+  lua_settop(L, p->base + READ);
+  lua_rawgeti(L, p->base + LISTS, 1);
+  for (uint32_t i = 1; i <= p->nobjects && i <= FIRST_CHUNK; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, i);
+  }
+  for (uint32_t i = 2; i <= p->nchunks; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, p->base + LISTS, i);
+  }
+  lua_settop(L, p->base);
+  release_references(p);
+  if (p->seen_cap > 4096 || p->objects_cap > 4096 || p->cap > (1 << 20)) free_memory(p);
+}
+
+/* Makes the parcel of what was written; the references go over to it. NULL: no memory. */
+static eddy__parcel *wrap(eddy__packer *p, int n) {
+  bool copied = p->size <= SMALL_PARCEL;
+  eddy__parcel *parcel = eddy__parcel_new(p->nreferences, copied ? p->size : 0);
+  if (parcel == NULL) return NULL;
+  if (p->nreferences > 0) memcpy(parcel->room, p->references, p->nreferences * sizeof *p->references);
+  p->nreferences = 0;
+  if (copied) {
+    if (p->size > 0) memcpy(parcel->bytes, p->bytes, p->size);
+  } else {
+    char *fit = p->cap - p->size > p->size / 8 ? realloc(p->bytes, p->size) : NULL;
+    parcel->bytes = fit != NULL ? fit : p->bytes;
+    p->bytes = NULL;
+    p->cap = 0;
+  }
+  parcel->size = p->size;
+  parcel->count = (uint32_t)n;
+  parcel->nobjects = p->nobjects;
+  parcel->nkept = p->nkept;
+  return parcel;
+}
+
+static int pack(eddy__packer *p, lua_State *L, int first, int n, eddy__parcel **parcel) {
+  int rc = begin(p, L);
+  for (int i = 0; i < n && rc == PACK_DONE; i++) {
+    p->root = (uint32_t)i;
+    rc = put_value(p, L, first + i);
+  }
+  if (rc == PACK_DONE) rc = put_contents(p, L);
+  if (rc == PACK_DONE) {
+    *parcel = wrap(p, n);
+    if (*parcel == NULL) rc = PACK_NO_MEMORY;
+  }
+  return rc;
+}
+
+/* Raises why the value at the top was refused.   [-1, +0, v] */
+static void raise_refusal(eddy__packer *p, lua_State *L, const char *who) {
+  const char *what = p->refused;
+  bool shareable = shareable_at(L, -1) != NULL;
+  lua_pushlightuserdata(L, p);
+  lua_insert(L, -2);
+  if (!quietly(L, eddy__packer_path)) {
+    finish(p, L);
+    luaL_error(L, "not enough memory");
+  }
+  lua_insert(L, p->base + 1);
+  p->base++; /* the text stays */
+  finish(p, L);
+  luaL_error(L, "%s: %s: %s cannot be moved%s", who, lua_tostring(L, -1), what, shareable ? " to another process" : "");
+}
+
+/* [-0, +0, v] */
+eddy__parcel *eddy__parcel_pack(lua_State *L, int first, int n, const char *who, int how) {
+  luaL_checkstack(L, 24, NULL);
+  first = lua_absindex(L, first);
+  eddy__packer *p = push_packer(L);
+  lua_pop(L, 1); /* the registry keeps it */
+  if (p->is_closed) eddy__error_throw(L, EDDY_E_RUNTIME, "%s: the state is being closed", who);
+  eddy__parcel *parcel = NULL;
+  p->how = how;
+  p->deep = 0;
+  int rc = PACK_NAMES;
+  if (n > 0 && lua_isfunction(L, first)) p->deep = 1;
+  while ((rc = pack(p, L, first, n, &parcel)) == PACK_NAMES) {
+    finish(p, L);
+    p->deep++;
+  }
+  if (rc == PACK_REFUSED) raise_refusal(p, L, who);
+  finish(p, L);
+  if (rc == PACK_NO_MEMORY) luaL_error(L, "not enough memory");
+  return parcel;
+}
+
+/* [-0, +0, m] */
+void eddy__shareable_register(lua_State *L, int idx, const eddy__shareable *type) {
+  idx = lua_absindex(L, idx);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)type);
+  lua_rawsetp(L, idx, &shareable_key);
+}
