@@ -52,6 +52,14 @@ streams.kinds = {
         end)
     end,
   },
+  unix = {
+    named = true,
+    open = function(options)
+      local name = "\0eddy-streams-" .. tostring({}):match("0x%x+") .. eddy.time()
+      return accepted(function(handler) return eddy.start_unix_server(handler, name, options) end,
+        function() return eddy.open_unix_connection(name, options) end)
+    end,
+  },
   pipe = {
     simplex = true,
     open = function(options) return keep(eddy.pipe(options)) end,

@@ -15,6 +15,7 @@
 #include "io/signal.h"
 #include "io/stream_pair.h"
 #include "io/tcp.h"
+#include "io/unix.h"
 
 #ifdef SIGPIPE
 static void on_sigpipe(int signal) { (void)signal; }
@@ -40,6 +41,8 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__connect_room(L, rt);
   eddy__pipe_room(L, rt);
   eddy__stream_pair_room(L, rt);
+  eddy__unix_connect_room(L, rt);
+  eddy__unix_server_room(L, rt);
   eddy__server_room(L, rt);
   eddy__fs_room(L, rt);
   eddy__file_room(L, rt);

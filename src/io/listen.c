@@ -18,8 +18,7 @@ static const double RETRY_AFTER = 1.0; /* seconds without descriptors or memory 
 
 /* --- descriptors --------------------------------------------------------------------------------------------- */
 
-/* A new socket, non-blocking and close-on-exec; or a libuv code. */
-static int open_socket(int family) {
+int eddy__socket_open(int family) {
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
   int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   return fd < 0 ? -errno : fd;
@@ -233,7 +232,7 @@ int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *
   eddy__address address = *at;
   char name[EDDY_NAME_SIZE];
   *syscall = "socket";
-  int fd = open_socket(at->any.sa_family);
+  int fd = eddy__socket_open(at->any.sa_family);
   if (fd < 0) return fd;
   int rc = set_up(fd, &address, o, syscall);
   if (rc < 0) {

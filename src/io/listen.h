@@ -42,6 +42,9 @@ struct eddy__listener {
   int nfds;
 };
 
+/* A new stream socket, non-blocking and close-on-exec; or a libuv code. */
+int eddy__socket_open(int family);
+
 /* Takes the connections of a socket that listens and does not block; `name` is for texts. Returns 0, or a libuv code:
  * then fd is closed. */
 int eddy__listener_adopt(eddy__listener **out, eddy__loop *loop, eddy__acceptor *owner, int fd,

@@ -91,6 +91,12 @@ int eddy__pipe_open(eddy__pipe *p, int fd) {
   return 0;
 }
 
+int eddy__pipe_take(eddy__pipe *p, int fd) {
+  int rc = uv_pipe_open(&p->stream.uv.pipe, fd);
+  if (rc == 0) eddy__unix_names(fd, &p->local, &p->peer);
+  return rc;
+}
+
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
 /* [-0, +0, v] */

@@ -2,7 +2,7 @@
 /*
  * pipe.h - streams over a pipe, a FIFO, a Unix socket: whatever has a descriptor that can be polled.
  * Owns:   eddy__pipe.
- * Uses:   stream.h, unix.h.      Used by: unix_connect.c, server.c, process.c.
+ * Uses:   stream.h, unix.h.      Used by: unix_connect.c, unix_server.c, process.c.
  * Touch:  freely.
  */
 #ifndef EDDY_IO_PIPE_H
@@ -28,6 +28,9 @@ eddy__pipe *eddy__pipe_new(lua_State *L, eddy__loop *loop, const char *what, siz
  * non-blocking, until the stream is closed. Returns 0, or a libuv code and takes nothing: EBADF; EINVAL for what
  * cannot be polled (a file); EEXIST if another handle of the loop has that number. */
 int eddy__pipe_open(eddy__pipe *p, int fd);
+
+/* The same for a Unix socket that does not block and is nobody else's. */
+int eddy__pipe_take(eddy__pipe *p, int fd);
 
 void eddy__pipe_room(lua_State *L, eddy__runtime *rt);
 

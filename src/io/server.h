@@ -31,6 +31,7 @@ struct eddy__server {
   eddy__address address;   /* of the first listener; survives the close */
   char path[EDDY_PATH_SIZE]; /* of a Unix socket instead: what `address` answers */
   size_t path_size;
+  uint64_t file_dev, file_ino; /* of the socket's file, which goes with the server */
   uint32_t anchor;
   bool is_anchored, is_closed;
   char opened_at[EDDY_PLACE_SIZE];

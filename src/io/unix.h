@@ -2,7 +2,7 @@
 /*
  * unix.h - the name of a Unix socket: a path, or an abstract name of Linux, which begins with a zero byte.
  * Owns:   nothing.
- * Uses:   Lua.      Used by: pipe.c, unix_connect.c, listen.c.
+ * Uses:   Lua.      Used by: pipe.c, unix_connect.c, unix_server.c.
  * Touch:  freely. A name that does not fit is refused, never cut off.
  */
 #ifndef EDDY_IO_UNIX_H
@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+#include "core/runtime.h"
 
 enum { EDDY_UNIX_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path) };
 
@@ -34,5 +36,9 @@ void eddy__unix_text(const eddy__unix *u, char *text, size_t size);
 
 /* Pushes it, or nothing for none; returns how many.   [-0, +(0|1), m] */
 int eddy__unix_push(lua_State *L, const eddy__unix *u);
+
+/* unix_connect.c: open_unix_connection. unix_server.c: start_unix_server. */
+void eddy__unix_connect_room(lua_State *L, eddy__runtime *rt);
+void eddy__unix_server_room(lua_State *L, eddy__runtime *rt);
 
 #endif

@@ -107,77 +107,6 @@ function Stream:abort() end
 ---@return boolean
 function Stream:is_closing() end
 
--- --- Pipes ----------------------------------------------------------------------------------------------------------
-
----An end of a pipe, a FIFO, a Unix socket: a stream over a descriptor.
----@class eddy.Pipe: eddy.Stream
-local Pipe = {}
-
----The path of the other end, of a Unix socket that has one; also after the close. An abstract name begins with "\0".
----@return string? path
-function Pipe:peername() end
-
----The own path, of a Unix socket that has one; also after the close.
----@return string? path
-function Pipe:sockname() end
-
----The descriptor. Raises RuntimeError when the stream is closed.
----@return integer
-function Pipe:fileno() end
-
----@class eddy.PipeOptions
----@field limit? integer of a line, 65536
-
----Makes a stream of an open descriptor, which it takes over: a pipe, a FIFO, a stream socket, a terminal. What can be
----read and written is as the descriptor was opened. It is non-blocking until the stream is closed; the descriptors 0 to
----2 stay open then, others are closed.
----
----Raises OSError (`EBADF`), RuntimeError for the descriptor of another stream; a file, /dev/null or a directory is a
----bad argument.
----@param fd integer
----@param options? eddy.PipeOptions
----@return eddy.Pipe
-function eddy.open_pipe(fd, options) end
-
----A new pipe: what is written to the second stream is read from the first. `shutdown` of the writer closes it, as a
----pipe has no other end.
----@param options? eddy.PipeOptions
----@return eddy.Pipe reader, eddy.Pipe writer
-function eddy.pipe(options) end
-
--- --- In memory ------------------------------------------------------------------------------------------------------
-
----A stream of a pair. It has no names and no descriptor: `fileno` raises RuntimeError.
----@class eddy.StreamPair: eddy.Stream
-local StreamPair = {}
-
----@return nil
-function StreamPair:peername() end
-
----@return nil
-function StreamPair:sockname() end
-
-function StreamPair:fileno() end
-
----What may happen to the bytes of a pair, the same in both directions. The same seed gives the same pieces, delays and
----places, on a virtual clock at the same times.
----@class eddy.StreamPairOptions
----@field seed? integer splits what is written at random; chooses from ranges
----@field chunk? integer at most so many bytes are delivered at once
----@field delay? eddy.Seconds|eddy.Seconds[] before each piece: so long, or of a range {min, max}, like the next two
----@field reset_after? integer|integer[] both ends are reset (ECONNRESET) when so many bytes have come, of both
----@field end_after? integer|integer[] a direction ends when so many bytes have come; what is written then is lost
----@field buffer? integer so many bytes that are under way count as sent, 65536; more are queued by the writer
----@field limit? integer of a line, 65536
----@field high_water? integer the mark above which a write waits, 65536
-
----Two connected streams in memory, for tests of protocols: what is written to one is read from the other. They do what
----sockets do: half-close, back-pressure, a reset for who has not been read to the end, EPIPE. No descriptor is used, so
----they work on a virtual clock and two that wait for each other are a deadlock that is found.
----@param options? eddy.StreamPairOptions
----@return eddy.StreamPair, eddy.StreamPair
-function eddy.stream_pair(options) end
-
 -- --- TCP ------------------------------------------------------------------------------------------------------------
 
 ---A TCP connection.
@@ -267,11 +196,11 @@ function Server:close_clients() end
 function Server:abort_clients() end
 
 ---The sockets that it listens at; none once it is closed.
----@return { family: "inet"|"inet6", address: string, port: integer, fd: integer }[]
+---@return { family: "inet"|"inet6"|"unix", address: string, port?: integer, fd: integer }[]
 function Server:sockets() end
 
----The address of the first socket; also after the close.
----@return string host, integer port
+---The address of the first socket, or its path; also after the close.
+---@return string host, integer? port
 function Server:address() end
 
 ---Whether it accepts connections.
