@@ -16,6 +16,7 @@
 #include "core/coroutine.h"
 #include "core/generator.h"
 #include "core/group.h"
+#include "core/ledger.h"
 #include "core/loop.h"
 #include "core/nested.h"
 #include "core/queue.h"
@@ -129,6 +130,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__runner_room(L, rt);
   eddy__timed_room(L, rt);
   eddy__repr_room(L, rt);
+  eddy__ledger_room(L, rt);
   eddy__io_room(L, rt);
   eddy__buffer_room(L, rt);
   lua_pushliteral(L, EDDY_VERSION);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * embed.c - eddy.h on top of the rooms: a host opens, spawns, runs or pumps, and closes.
- * Owns:   eddy_loop, which the host frees by eddy_close; the loop's object is in the registry under its address.
+ * Owns:   eddy_loop, a userdata in the registry under its own address until eddy_close; the loop's object is its user
+ *         value.
  * Uses:   all rooms.      Used by: hosts, main.c.
  * Touch:  freely. Nothing raises into the host but what eddy.h says: all that can is called through call().
  */
@@ -36,6 +37,7 @@ static int call(lua_State *L, lua_CFunction f, int n, int nresults) {
 typedef struct opening {
   const eddy_options *options;
   eddy_loop *host;
+  eddy__loop *loop; /* once it is open */
 } opening;
 
 /* 1: an opening.   [-1, +0, v] */
@@ -56,30 +58,24 @@ static int open_protected(lua_State *L) {
   options.seed = all.seed;
   options.shutdown_timeout = all.shutdown_timeout;
   luaL_requiref(L, "eddy", luaopen_eddy, 0);
-  eddy__loop *loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
-  lua_remove(L, -2); /* the record */
-  o->host->loop = loop;
-  o->host->generation = loop->generation;
-  o->host->handle_sigint = all.handle_sigint != 0;
+  lua_settop(L, 1);
+  o->host = lua_newuserdatauv(L, sizeof *o->host, 1);
+  eddy__loop *loop = o->loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
   loop->is_lazy = all.lazy != 0;
   loop->is_driven = all.uv_loop != NULL;
-  lua_settop(L, 3); /* opening, module, loop object */
+  *o->host = (eddy_loop){.loop = loop, .generation = loop->generation, .handle_sigint = all.handle_sigint != 0};
+  lua_setiuservalue(L, 2, 1);
+  lua_settop(L, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, o->host);
   return 0;
 }
 
 EDDY_API eddy_loop *eddy_open(lua_State *L, const eddy_options *options) {
   if (!lua_checkstack(L, 20)) return NULL;
-  eddy_loop *host = calloc(1, sizeof *host);
-  if (host == NULL) {
-    lua_pushnil(L); /* even a message would need memory */
-    return NULL;
-  }
-  opening o = {options, host};
+  opening o = {options, NULL, NULL};
   lua_pushlightuserdata(L, &o);
-  if (call(L, open_protected, 1, 0) == LUA_OK) return host;
-  if (host->loop != NULL) eddy__loop_close(host->loop);
-  free(host);
+  if (call(L, open_protected, 1, 0) == LUA_OK) return o.host;
+  if (o.loop != NULL) eddy__loop_close(o.loop);
   return NULL;
 }
 
@@ -216,6 +212,5 @@ EDDY_API int eddy_close(eddy_loop *host, lua_State *L) {
   int rc = host->handle_sigint ? eddy__runner_end(L, loop) : eddy__teardown(L, loop);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, host); /* the key is there: no memory is needed */
-  free(host);
   return rc == EDDY_INTERRUPT ? EDDY_INTERRUPTED : EDDY_OK;
 }

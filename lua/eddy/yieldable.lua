@@ -139,17 +139,17 @@ function M.require(name)
   local task = eddy.current_task()
   if not task then return load(name) end
   local other = loading[name]
-  if other then
+  if other and not other.task:done() then
     if other.task == task then error(("module '%s' requires itself"):format(name), 2) end
-    pcall(eddy.shield, other.future)
+    eddy.shield(other.future)
     return M.require(name)
   end
   local mine = { task = task, future = eddy.get_running_loop():create_future() }
-  loading[name] = mine
   local _ <close> = setmetatable({}, { __close = function()
-    loading[name] = nil
+    if loading[name] == mine then loading[name] = nil end
     if not mine.future:done() then mine.future:set_result() end
   end })
+  loading[name] = mine
   return load(name)
 end
 

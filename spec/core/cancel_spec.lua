@@ -285,6 +285,32 @@ describe("task:cancel #virtual", function()
     end)
   end
 
+  it("of a task that waits for a ring ends the ring too, whoever else it reaches", function()
+    local ring = {}
+    for i = 1, 3 do ring[i] = eddy.create_task(function() eddy.await(ring[i % 3 + 1]) end) end
+    local sleeper = eddy.create_task(eddy.sleep, 50)
+    local waiter = started(eddy.await, ring[1])
+    local outer = started(eddy.gather, { sleeper, waiter, ring[3] }, { return_exceptions = true })
+    outer:cancel()
+    raised(eddy.CancelledError, eddy.await, outer)
+    assert.equal(0, eddy.time())
+    for _, task in ipairs(ring) do assert.is_true(task:cancelled()) end
+    assert.is_true(waiter:cancelled())
+  end)
+
+  it("ends two rings, and what hangs on both of them", function()
+    local a, b, c, d
+    a = eddy.create_task(function() eddy.await(b) end)
+    b = eddy.create_task(function() eddy.await(a) end)
+    c = eddy.create_task(function() eddy.gather(d, a) end)
+    d = eddy.create_task(function() eddy.await(c) end)
+    local outer = started(eddy.gather, a, d)
+    eddy.sleep(1)
+    outer:cancel()
+    raised(eddy.CancelledError, eddy.await, outer)
+    for _, task in ipairs { a, b, c, d } do assert.is_true(task:cancelled()) end
+  end)
+
   it("interrupts cleanup code when it comes a second time", function()
     local log = {}
     local task = started(function()

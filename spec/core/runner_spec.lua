@@ -34,6 +34,23 @@ describe("eddy.run #plain", function()
     assert.equal(nil, raised(eddy.run, error, nil))
   end)
 
+  it("ends tasks that wait for each other, beside others", function()
+    local ended, runner = 0, virtual()
+    local function await(other)
+      local _ <close> = at_end(function() ended = ended + 1 end)
+      eddy.await(other())
+    end
+    runner:run(function()
+      local a, b
+      a = eddy.create_task(await, function() return b end)
+      b = eddy.create_task(await, function() return a end)
+      eddy.create_task(eddy.sleep, 60)
+      eddy.sleep(0)
+    end)
+    runner:close()
+    assert.equal(2, ended)
+  end)
+
   it("takes a Coroutine, an async function and an object with __await", function()
     assert.equal("coroutine", eddy.run(eddy.async(eddy.sleep)(0, "coroutine")))
     assert.equal("function", eddy.run(eddy.async(eddy.sleep), 0, "function"))

@@ -29,8 +29,12 @@ static void set_error(eddy__cancelling *c, eddy__task *task) {
 /* Asks one future; a task that waits is put on the list.   [-0, +0, -] */
 static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
   if (!eddy__future_pending(f)) return false;
+  if (c->probing) {
+    eddy__task *other = f->is_task ? (eddy__task *)f : NULL;
+    if (other != NULL && other->phase == EDDY_T_PASSING && other->wait != NULL) c->stuck_on = other;
+    return true;
+  }
   if (!f->is_task) {
-    c->reached = true;
     eddy__future_cancelled(c->L, f, idx, c->err);
     return true;
   }
@@ -43,7 +47,6 @@ static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
     c->last = &task->ready.next;
     set_error(c, task);
   } else if (task->phase != EDDY_T_PASSING) { /* new, ready or running: at its next step or suspension */
-    c->reached = true;
     if (task->wake == EDDY_WAKE_CANCEL) return true;
     task->must_cancel = true;
     set_error(c, task);
@@ -60,6 +63,58 @@ static void put_aside(eddy__cancelling *c, eddy__task *task) {
   c->last_asked = &task->ready.next;
 }
 
+/* Whom a task waits for that has passed the request on, among those that have too and are not known to end; NULL when
+ * there is nobody. */
+static eddy__task *stuck_on(eddy__cancelling *c, eddy__task *task) {
+  c->stuck_on = NULL;
+  task->wait->cancel(task, c);
+  return c->stuck_on;
+}
+
+/* Whether the task may be in a ring; one that is not will be woken, and is as good as WAITING again. */
+static bool may_be_stuck(eddy__task *task) {
+  return task->phase == EDDY_T_PASSING && task->wait != NULL && lua_status(task->at) == LUA_YIELD;
+}
+
+/* Turns the list of those that were asked round: whoever passes it on stands before those it is passed to. */
+static void reverse(eddy__cancelling *c) {
+  eddy__ready *back = NULL;
+  for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
+    next = r->next;
+    r->next = back;
+    back = r;
+  }
+  c->asked = back;
+}
+
+/* Tasks that wait for each other, and for nobody else, would wait for ever: in each ring the first that is found is
+ * woken with the CancelledError itself. */
+static void break_rings(eddy__cancelling *c) {
+  c->probing = true;
+  reverse(c);
+  for (bool again = true; again;) {
+    eddy__task *in_ring = NULL;
+    size_t stuck = 0;
+    again = false;
+    for (eddy__ready *r = c->asked; r != NULL; r = r->next) {
+      eddy__task *task = eddy__container_of(r, eddy__task, ready);
+      if (!may_be_stuck(task)) continue;
+      if (stuck_on(c, task) == NULL) {
+        task->phase = EDDY_T_WAITING;
+        again = true;
+      } else {
+        in_ring = task;
+        stuck++;
+      }
+    }
+    if (again || in_ring == NULL) continue;
+    while (stuck-- > 0) in_ring = stuck_on(c, in_ring); /* after that many steps it goes round */
+    eddy__cancel_wait(in_ring);
+    again = true;
+  }
+  reverse(c);
+}
+
 /* Asks the waits of those on the list, which may put others there; then those that were woken are ready.
  *   [-0, +0, -] */
 void eddy__cancel_finish(eddy__cancelling *c) {
@@ -74,11 +129,9 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     } else {
       task->wait->cancel(task, c);
     }
-    c->reached = c->reached || task->wait == NULL;
     put_aside(c, task);
   }
-  if (c->came_back && !c->reached && c->asked != NULL) /* a ring of waits: broken at the first */
-    eddy__cancel_wait(eddy__container_of(c->asked, eddy__task, ready));
+  if (c->came_back) break_rings(c);
   for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
     eddy__task *task = eddy__container_of(r, eddy__task, ready);
     next = r->next;
@@ -91,7 +144,8 @@ void eddy__cancel_begin(eddy__cancelling *c, lua_State *L, int err) {
   c->L = L;
   c->err = err;
   c->first = c->asked = NULL;
-  c->reached = c->came_back = false;
+  c->came_back = c->probing = false;
+  c->stuck_on = NULL;
   c->last = &c->first;
   c->last_asked = &c->asked;
 }

@@ -17,8 +17,9 @@ struct eddy__cancelling {
   int err;      /* index of the CancelledError on L, or 0: made by each task when it is delivered */
   eddy__ready *first, **last;     /* to be asked */
   eddy__ready *asked, **last_asked; /* were asked: what they wait for may lead back to them */
-  bool reached;                     /* somebody has taken it, who does not pass it on */
   bool came_back;                   /* to somebody who was asked: perhaps they wait for each other in a ring */
+  bool probing;                     /* nobody is asked again: it is only looked who waits for whom */
+  eddy__task *stuck_on;             /* whom the one that is looked at waits for, and who may be in a ring as well */
 };
 
 /* Asks f, whose object is at idx on L (0 if it is not there: then err must be 0), to stop. err is the index of the

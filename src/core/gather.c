@@ -170,7 +170,10 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
   }
   if (g->cancelled) {
     eddy__future *failed = g->return_exceptions ? NULL : first_failure(L, g);
-    if (failed != NULL) return raise_of(L, g, failed);
+    if (failed != NULL) {
+      task->must_cancel = g->cancels_rest; /* map is as a group: the request must reach the next wait */
+      return raise_of(L, g, failed);
+    }
     let_go(L, g, NULL);
     task->must_cancel = true; /* its children have ended: now it is its turn */
     eddy__wake_check(L, task);

@@ -377,8 +377,8 @@ static const eddy__wait wait_condition = {"Condition:wait", eddy__line_cancel};
 /* Waiting for the lock again, a task keeps its place however often it is cancelled: it may not leave without the lock.
  * The last request is raised when it has it. */
 static void cancel_relock(eddy__task *task, eddy__cancelling *request) {
+  (void)request;
   task->must_cancel = true;
-  request->reached = true;
 }
 
 static const eddy__wait wait_relock = {"Condition:wait", cancel_relock};

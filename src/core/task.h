@@ -21,8 +21,8 @@ typedef struct eddy__wait {
   const char *name; /* "sleep": what texts say the task is waiting in */
   /* Somebody asks the suspended task to stop. Either undoes the wait and calls eddy__task_wake(task,
    * EDDY_WAKE_CANCEL), or passes the request on to what is waited for (eddy__cancel_pass) and leaves the task
-   * suspended until that has ended; one that does neither sets request->reached. The frame of the suspended function
-   * is what lua_ calls on task->at see.
+   * suspended until that has ended. It may be called once more within one request, which looks for rings then: that
+   * must change nothing. The frame of the suspended function is what lua_ calls on task->at see.
    * Never raises. */
   void (*cancel)(eddy__task *task, eddy__cancelling *request);
 } eddy__wait;

@@ -1,0 +1,65 @@
+-- What the scenarios stand on. The driver (torture.c) loads this file with its own functions, and a scenario with the
+-- stage, before it forks. A scenario is a function; it is the main task of a run on a virtual clock, must end in a few
+-- milliseconds, and looks at its results itself. Anything may go wrong in it at any moment:
+--   * what must hold whatever happens is checked with stage.check: a false one is a finding
+--   * an error that the scenario provokes says "boom" (any other must be explained by the fault)
+--   * an error that it does not expect goes on, as out of stage.raises
+
+local torture = ...
+local eddy = require "eddy"
+
+local stage = { check = torture.check, may_take = torture.may_take, may_deadlock = torture.may_deadlock,
+  may_report = torture.may_report, starved = torture.starved }
+
+---Calls f(...), which must raise an error that `is_expected` (a class, or a part of the text) describes; returns that.
+---Any other error goes on.
+function stage.raises(is_expected, f, ...)
+  local ok, err = pcall(f, ...)
+  if ok then
+    torture.check(false, "an error was expected")
+  elseif not stage.is(err, is_expected) or is_expected == eddy.CancelledError and stage.cancelled() then
+    error(err, 0)
+  end
+  return err
+end
+
+---Whether the running task was cancelled: then a CancelledError may be its own.
+function stage.cancelled() return eddy.current_task():cancelling() > 0 end
+
+---Whether the error is of that class, or holds that text.
+function stage.is(err, expected)
+  if type(expected) == "string" then return type(err) == "string" and err:find(expected, 1, true) ~= nil end
+  return eddy.is_error(err, expected)
+end
+
+---Checks that both are equal; `if_fed`: unless memory has failed somebody who had a part in it.
+function stage.equal(expected, value, what, if_fed)
+  if expected == value or if_fed and torture.starved() then return end
+  torture.check(false, ("%s: expected %s, got %s"):format(what, tostring(expected), tostring(value)))
+end
+
+---A value for a <close> variable that must be closed, once, before the scenario is left; its handler waits `seconds`.
+function stage.hold(seconds)
+  local closed = false
+  return setmetatable({}, { __close = function()
+    torture.check(not closed, "closed twice")
+    closed = true
+    if seconds then eddy.sleep(seconds) end
+  end })
+end
+
+---A task; with an error of its own that is no surprise if it says "boom".
+stage.spawn = eddy.create_task
+
+local function main(scenario)
+  torture.began(eddy.current_task())
+  eddy.get_running_loop():set_exception_handler(torture.on_report)
+  return scenario()
+end
+
+local function run(scenario, seed)
+  local runner <close> = eddy.Runner { clock = "virtual", seed = seed }
+  runner:run(main, scenario)
+end
+
+return stage, run, main
