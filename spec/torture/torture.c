@@ -212,7 +212,8 @@ static bool is_wanted(int plan) {
 
 static int usage(void) {
   fprintf(stderr, "usage: torture KIND|all SCENARIO|all [--mode=once|from|bytes|pair|loop|state|exit|turn]\n"
-                  "       [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T] | torture --list\n");
+                  "       [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T]\n"
+                  "       torture --list\n");
   return 2;
 }
 
