@@ -143,7 +143,7 @@ describe("eddy.open_connection", function()
         eddy.open_connection(table.unpack(arguments, 1, arguments.n))
       end, message)
     end
-    refused("bad argument #1 to 'open_connection' %(string expected, got nil%)", nil, 80)
+    refused("bad argument #1 to 'open_connection' %(string or table expected, got nil%)", nil, 80)
     refused("bad argument #1", {}, 80)
     refused("zero byte", "a\0b", 80)
     refused("empty host", "", 80)

@@ -25,8 +25,13 @@ static void describe(const eddy__handle *h, char *text, size_t size) {
   snprintf(text, size, "TCP connection %s -> %s", local, peer);
 }
 
-static const eddy__handle_kind kind_tcp = {describe, eddy__stream_on_closing,
-                                           eddy__stream_on_closed, eddy__stream_release};
+static void on_closing(eddy__handle *h) {
+  eddy__connect_leave((eddy__tcp *)h);
+  eddy__stream_on_closing(h);
+}
+
+static const eddy__handle_kind kind_tcp = {describe, on_closing, eddy__stream_on_closed,
+                                           eddy__stream_release};
 
 /* A number of seconds, or a boolean.   [-0, +0, v] */
 static unsigned check_keepalive(lua_State *L, int idx, int arg) {

@@ -15,8 +15,8 @@ typedef struct eddy__tcp {
   eddy__stream stream; /* first */
   eddy__address local, peer; /* they survive the close */
   uv_connect_t connect;
-  eddy__task *connecting; /* waits for `connect`; NULL: nobody */
-  int connect_rc;         /* 1 while it is under way */
+  struct eddy__race *race; /* that it takes part in while it connects; or NULL */
+  int connect_rc;          /* 1 while it is under way */
 } eddy__tcp;
 
 /* What open_connection and start_server do to each connection. */
@@ -37,7 +37,8 @@ void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o);
 
 void eddy__tcp_room(lua_State *L, eddy__runtime *rt);
 
-/* connect.c: open_connection. */
+/* connect.c: open_connection; it is being closed while it connects. */
+void eddy__connect_leave(eddy__tcp *t);
 void eddy__connect_room(lua_State *L, eddy__runtime *rt);
 
 #endif
