@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "core/call_graph.h"
 #include "core/callback.h"
 #include "core/cancel.h"
 #include "core/context.h"
@@ -25,6 +26,7 @@
 #include "core/runner.h"
 #include "core/select.h"
 #include "core/sleep.h"
+#include "core/stack.h"
 #include "core/sync.h"
 #include "core/task.h"
 #include "core/timed.h"
@@ -113,6 +115,8 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__future_room(L, rt);
   eddy__task_room(L, rt);
   eddy__context_room(L, rt);
+  eddy__stack_room(L, rt);
+  eddy__call_graph_room(L, rt);
   eddy__report_room(L, rt);
   eddy__coroutine_room(L, rt);
   eddy__sleep_room(L, rt);

@@ -469,6 +469,46 @@ describe("task:get_coro #virtual", function()
   end)
 end)
 
+describe("Tracebacks go through coroutines #virtual", function()
+  local co = eddy.coroutine
+
+  local function lines_in(text)
+    local lines = {}
+    for line in text:gmatch "task_spec.lua:(%d+): in " do lines[#lines + 1] = tonumber(line) end
+    return lines
+  end
+
+  for _, depth in ipairs { 1, 3, 30 } do
+    it("of an error, " .. depth .. " deep", function()
+      local function nest(n)
+        if n == 0 then error "boom" end
+        co.wrap(nest)(n - 1)
+      end
+      local line = debug.getinfo(nest, "S").linedefined
+      local task = eddy.create_task(nest, depth)
+      pcall(eddy.await, task)
+      local lines = lines_in(task:traceback())
+      assert.equal(line + 1, lines[1])
+      for i = 2, math.min(depth, 8) do assert.equal(line + 2, lines[i]) end
+    end)
+
+    it("of a wait, " .. depth .. " deep, and through generators", function()
+      local function nest(n)
+        if n == 0 then return eddy.sleep(1) end
+        for _ in eddy.generator(function() nest(n - 1) end)() do error "none" end
+      end
+      local line = debug.getinfo(nest, "S").linedefined
+      local task = eddy.create_task(nest, depth)
+      eddy.sleep(0.5)
+      assert.equal(1 + 2 * depth, #task:get_stack())
+      assert.equal(line + 1, task:get_stack()[1].currentline)
+      assert.equal(line + 2, task:get_stack()[2].currentline)
+      assert.same({ line + 1, line + 2, line + 2 }, { table.unpack(lines_in(task:traceback()), 1, 3) })
+      eddy.await(task)
+    end)
+  end
+end)
+
 describe("task:get_stack #virtual", function()
   it("lists where a waiting task is, innermost first", function()
     local inner_line, outer_line

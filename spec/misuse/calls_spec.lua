@@ -97,6 +97,7 @@ local KINDS = {
   body = { "noop", with(no_awaitable(), {
     { "future", "function or Coroutine expected, got a Task or Future" },
     { "task", "function or Coroutine expected, got a Task or Future" } }), "" },
+  awaited = { "future", all_but("Future", "future") },
   list = { "{ noop }", lists {}, "table of awaitables expected, got no value" },
   full_list = { "{ noop }", lists { { "{}", "there is nothing to wait for: the list is empty" } },
     "table of awaitables expected, got no value" },
@@ -140,6 +141,10 @@ local IN_A_TASK = {
   { "eddy.TaskGroup", "func?" },
   { "eddy.pcall", "any" },
   { "eddy.is_error", "any", "class?" },
+  { "eddy.capture_call_graph", "awaited?", "options?" },
+  { "eddy.format_call_graph", "awaited?", "options?" },
+  { "eddy.print_call_graph", "awaited?", "options?" },
+  { "eddy.coroutine.status", "thread" },
   { "eddy.async_timed", "func", "str?" },
   { "eddy.generator", "func" },
   { "eddy.coroutine.create", "func" },

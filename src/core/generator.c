@@ -239,6 +239,14 @@ static int l_generator(lua_State *L) {
   return 1;
 }
 
+/* [-0, +1, -] */
+void eddy__generator_push_thread(lua_State *L, int idx) {
+  if (eddy__object_test(L, idx, &type_generator) != NULL)
+    lua_getiuservalue(L, idx, UV_THREAD);
+  else
+    lua_pushnil(L);
+}
+
 /* --- the end of a loop ------------------------------------------------------------------------------- */
 
 /* [-0, +(0|1), m] */

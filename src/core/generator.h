@@ -14,6 +14,9 @@
  * the list of the tasks then.   [-0, +(0|1), m] */
 bool eddy__generators_close(lua_State *L, eddy__loop *loop);
 
+/* Pushes the coroutine of the generator at idx; nil if it is none.   [-0, +1, -] */
+void eddy__generator_push_thread(lua_State *L, int idx);
+
 void eddy__generator_room(lua_State *L, eddy__runtime *rt);
 
 #endif

@@ -66,6 +66,10 @@ void eddy__group_child_done(eddy__task *child) {
   if (g->n == 0 && g->is_waiting) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
 }
 
+eddy__task *eddy__group_parent(const eddy__task *child) {
+  return child->group != NULL ? child->group->task : NULL;
+}
+
 /* --- children ---------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */

@@ -15,6 +15,9 @@ typedef struct eddy__group eddy__group;
 /* A child has settled.   [-0, +0, -] */
 void eddy__group_child_done(eddy__task *child);
 
+/* The task whose group this one is a child of, or NULL. */
+eddy__task *eddy__group_parent(const eddy__task *child);
+
 void eddy__group_room(lua_State *L, eddy__runtime *rt);
 
 #endif

@@ -22,6 +22,7 @@
 #include "core/debug.h"
 #include "core/group.h"
 #include "core/report.h"
+#include "core/stack.h"
 #include "core/wait.h"
 
 const eddy__type eddy__type_task = {"Task"};
@@ -574,7 +575,10 @@ int eddy__task_msgh(lua_State *L) {
   bool noted = !lua_isnil(L, 4) && lua_rawequal(L, 1, 3); /* by a handler further in, with more frames */
   lua_settop(L, 2);
   if (!noted) {
-    luaL_traceback(L, L, NULL, 1);
+    if (L == task->co)
+      luaL_traceback(L, L, NULL, 1);
+    else
+      eddy__stack_push_traceback(L, task, 1);
     eddy__future_set_extra(L, 2, EDDY_EX_TRACEBACK);
     lua_pushvalue(L, 1);
     eddy__future_set_extra(L, 2, EDDY_EX_RAISED);
@@ -691,58 +695,6 @@ static int l_get_coro(lua_State *L) {
   return 1;
 }
 
-/* task:get_stack() -> list of debug.getinfo tables, innermost first   [-0, +1, v] */
-static int l_get_stack(lua_State *L) {
-  eddy__task *task = check(L, 1);
-  lua_newtable(L);
-  if (task->phase == EDDY_T_NEW || task->phase == EDDY_T_ENDED) return 1;
-  lua_Debug ar;
-  for (int level = 0, n = 0; lua_getstack(task->co, level, &ar); level++) {
-    lua_getinfo(task->co, "nSlut", &ar);
-    if (ar.currentline <= 0) continue; /* C: eddy's own frames */
-    lua_createtable(L, 0, 8);
-    lua_pushstring(L, ar.source);
-    lua_setfield(L, -2, "source");
-    lua_pushstring(L, ar.short_src);
-    lua_setfield(L, -2, "short_src");
-    lua_pushstring(L, ar.what);
-    lua_setfield(L, -2, "what");
-    lua_pushinteger(L, ar.currentline);
-    lua_setfield(L, -2, "currentline");
-    lua_pushinteger(L, ar.linedefined);
-    lua_setfield(L, -2, "linedefined");
-    lua_pushstring(L, ar.name);
-    lua_setfield(L, -2, "name");
-    lua_pushstring(L, ar.namewhat);
-    lua_setfield(L, -2, "namewhat");
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
-/* Pushes what task:traceback() returns.   [-0, +1, m] */
-static void push_traceback(lua_State *L, eddy__task *task) {
-  if (task->future.state == EDDY_F_FAILED)
-    eddy__report_story(L, 1);
-  else if (task->phase == EDDY_T_NEW || task->phase == EDDY_T_ENDED)
-    lua_pushliteral(L, "");
-  else
-    luaL_traceback(L, task->co, NULL, 0);
-}
-
-/* task:traceback() -> of its error with the chain of awaits; of where it is now, while it lives   [-0, +1, v] */
-static int l_traceback(lua_State *L) {
-  push_traceback(L, check(L, 1));
-  return 1;
-}
-
-/* task:print_stack()   [-0, +0, v] */
-static int l_print_stack(lua_State *L) {
-  push_traceback(L, check(L, 1));
-  lua_writestringerror("%s\n", lua_tostring(L, -1));
-  return 0;
-}
-
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
   eddy__task *task = check(L, 1);
@@ -777,9 +729,6 @@ void eddy__task_room(lua_State *L, eddy__runtime *rt) {
                                      {"cancelling", l_cancelling},
                                      {"uncancel", l_uncancel},
                                      {"get_coro", l_get_coro},
-                                     {"get_stack", l_get_stack},
-                                     {"print_stack", l_print_stack},
-                                     {"traceback", l_traceback},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
