@@ -96,8 +96,8 @@ static void add_awaiters(lua_State *L, lua_Integer limit) {
   lua_settop(L, node - 1);
 }
 
-/* Captures for the function `name`, which has the arguments of capture_call_graph. Pushes the node; or nil, in a callback
- * of the loop that names no future.   [-n, +1, v] */
+/* Captures for the function `name`, which has the arguments of capture_call_graph. Pushes the node; or nil, in a
+ * callback of the loop that names no future.   [-n, +1, v] */
 static void capture(lua_State *L, const char *name) {
   static const char *const options[] = {"limit", NULL};
   eddy__runtime *rt = eddy__runtime_of(L);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * stack.c - where a task stands; see stack.h.
- * Touch:  freely. The coroutines inside a task are found by looking: the function on top of each is the one of ours that
- *         has resumed the next.
+ * Touch:  freely. The coroutines inside a task are found by looking: the function on top of each is the one of ours
+ *         that has resumed the next.
  */
 #include "core/stack.h"
 
@@ -23,7 +23,7 @@ static lua_State *push_inner(lua_State *L, lua_State *co) {
   bool ours = lua_getupvalue(L, -1, 1) != NULL && lua_touserdata(L, -1) == eddy__runtime_find(L);
   if (ours && lua_getupvalue(L, top + 1, 2) != NULL && lua_isthread(L, -1)) { /* what coroutine.wrap returned */
     lua_replace(L, top + 1);
-  } else if (ours && lua_getlocal(co, &ar, 1) != NULL) { /* of resume, close, a generator's methods: the first argument */
+  } else if (ours && lua_getlocal(co, &ar, 1) != NULL) { /* the first argument of resume, or of a generator's method */
     lua_xmove(co, L, 1);
     if (!lua_isthread(L, -1)) eddy__generator_push_thread(L, lua_gettop(L));
     lua_replace(L, top + 1);

@@ -18,10 +18,10 @@ local eddy = {}
 ---@field name? string
 ---@field namewhat string
 
----A future in a call graph. Two ways that lead to the same task lead to the same node. `call_stack`: innermost
----first, also of a coroutine inside the task; empty for a plain future, and for a task that has not begun or has
----ended. `awaited_by`: the tasks that wait for it now, by `await`, `gather`, `wait`, `wait_for`, `shield`, `select`, `as_completed`,
----`map`, in the order in which they came; and the task whose TaskGroup it is in.
+---A future in a call graph. Two ways that lead to the same task lead to the same node. `call_stack`: innermost first,
+---also of a coroutine inside the task; empty for a plain future, and for a task that has not begun or has ended.
+---`awaited_by`: the tasks that wait for it now, by `await`, `gather`, `wait`, `wait_for`, `shield`, `select`,
+---`as_completed`, `map`, in the order in which they came; and the task whose TaskGroup it is in.
 ---@class eddy.CallGraph
 ---@field future eddy.Future
 ---@field call_stack eddy.Frame[]
