@@ -70,6 +70,8 @@ struct eddy__loop {
   eddy__list generators; /* those that have begun and not ended */
   eddy__list handles;  /* of eddy__keeper: sockets, servers, files */
   size_t requests;     /* operations under way that are sure to end: files, names, jobs */
+  uint64_t read_turn;  /* the turn in which files have read */
+  size_t read_now;     /* so many bytes without a thread */
 
   uint64_t seed;       /* of the shuffle; 0: none */
   double shutdown_timeout, slow_callback;

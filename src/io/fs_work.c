@@ -5,7 +5,6 @@
  */
 #include "io/fs_work.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,10 +31,47 @@ int eddy__fs_open(const char *path, int flags, int mode) {
   return result(&req);
 }
 
-void eddy__fs_close(int fd) {
+int eddy__fs_close(int fd) {
   uv_fs_t req;
   uv_fs_close(NULL, &req, fd, NULL);
-  result(&req);
+  return result(&req);
+}
+
+int eddy__fs_set_blocking(int fd, bool blocking) {
+#ifdef O_NONBLOCK
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
+#else
+  (void)fd, (void)blocking;
+  return 0;
+#endif
+}
+
+/* Whether ENXIO means a FIFO that nobody reads. */
+static bool lacks_reader(const char *path, int rc) {
+  uv_stat_t stat;
+  const char *ignored;
+  return rc == UV_ENXIO && eddy__fs_stat(path, true, &stat, &ignored) == 0 && S_ISFIFO(stat.st_mode);
+}
+
+int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, bool *special) {
+#ifdef O_NONBLOCK
+  int fd = eddy__fs_open(path, flags | O_NONBLOCK, mode);
+  if (fd == UV_EAGAIN) fd = eddy__fs_open(path, flags, mode); /* another process has a lease on it */
+#else
+  int fd = eddy__fs_open(path, flags, mode);
+#endif
+  if (fd < 0) return lacks_reader(path, fd) ? UV_EAGAIN : fd;
+  int rc = eddy__fs_fstat(fd, stat);
+  if (rc == 0 && S_ISDIR(stat->st_mode)) rc = UV_EISDIR;
+  if (rc < 0) {
+    eddy__fs_close(fd);
+    return rc;
+  }
+  *special = !S_ISREG(stat->st_mode) && !S_ISBLK(stat->st_mode);
+  return fd;
 }
 
 int eddy__fs_read(int fd, char *memory, size_t size) {
@@ -81,7 +117,7 @@ int eddy__fs_fstat(int fd, uv_stat_t *stat) {
   return result(&req);
 }
 
-static int sync_file(int fd) {
+int eddy__fs_sync(int fd) {
   uv_fs_t req;
   uv_fs_fsync(NULL, &req, fd, NULL);
   return result(&req);
@@ -95,12 +131,19 @@ static int unlink_file(const char *path) {
 
 /* --- whole files --------------------------------------------------------------------------------------------- */
 
-/* Reads to the end; *data holds *cap bytes and grows. Returns 0 or a libuv code. */
-static int read_all(int fd, char **data, size_t *size, size_t cap) {
+static bool stopped(const atomic_bool *stop) {
+  return atomic_load_explicit(stop, memory_order_relaxed);
+}
+
+/* Reads to the end; *data holds *cap bytes and grows. `expected`: at so many bytes a read that gave less than was asked
+ * for has met the end; 0: the file does not know. Returns 0 or a libuv code. */
+static int read_all(int fd, char **data, size_t *size, size_t cap, size_t expected,
+                    const atomic_bool *stop) {
   *data = malloc(cap);
   *size = 0;
   if (*data == NULL) return UV_ENOMEM;
   for (;;) {
+    if (stopped(stop)) return UV_ECANCELED;
     if (*size == cap) {
       char *more = cap > (size_t)-1 / 2 ? NULL : realloc(*data, cap * 2);
       if (more == NULL) return UV_ENOMEM;
@@ -110,29 +153,56 @@ static int read_all(int fd, char **data, size_t *size, size_t cap) {
     int n = eddy__fs_read(fd, *data + *size, cap - *size);
     if (n <= 0) return n;
     *size += (size_t)n;
+    if (*size == expected && *size < cap) return 0;
   }
 }
 
-int eddy__fs_read_file(const char *path, char **data, size_t *size, const char **syscall) {
+int eddy__fs_read_file(const char *path, char **data, size_t *size, int *fd,
+                       const atomic_bool *stop, const char **syscall) {
   uv_stat_t stat;
+  bool special;
   *syscall = "open";
-  int fd = eddy__fs_open(path, O_RDONLY, 0);
-  if (fd < 0) return fd;
+  int file = eddy__fs_open_file(path, O_RDONLY, 0, &stat, &special);
+  if (file < 0) return file;
+  if (special) {
+    *fd = file;
+    return 0;
+  }
   *syscall = "read";
-  int rc = eddy__fs_fstat(fd, &stat);
-  size_t cap = FIRST_SIZE; /* also for files that claim to be empty: those of /proc, FIFOs */
-  if (rc == 0 && stat.st_size > 0) cap = (size_t)stat.st_size + 1; /* one more, to see the end */
-  if (rc == 0) rc = read_all(fd, data, size, cap);
-  eddy__fs_close(fd);
+  size_t expected = stat.st_size < (size_t)-1 / 2 ? (size_t)stat.st_size : 0;
+  size_t cap = FIRST_SIZE; /* also for files that claim to be empty: those of /proc */
+  if (expected > 0) cap = expected + 1; /* one more, to see the end */
+  int rc = read_all(file, data, size, cap, expected, stop);
+  eddy__fs_close(file);
   return rc;
 }
 
-/* Creates a file beside `path` that was not there. Returns its descriptor and name, or a libuv code. */
+/* Writes all of it in pieces, between which it may be stopped. */
+static int write_all(int fd, const char *data, size_t size, const atomic_bool *stop) {
+  enum { PIECE = 8 << 20 };
+  for (size_t done = 0, written; done < size; done += written) {
+    if (done > 0 && stopped(stop)) return UV_ECANCELED;
+    size_t left = size - done;
+    int rc = eddy__fs_write(fd, data + done, left < PIECE ? left : PIECE, &written);
+    if (rc < 0) return rc;
+  }
+  return 0;
+}
+
+/* The length of the folder's part of the path, with its slash; 0 if there is none. */
+static size_t folder_length(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+/* Creates a file in the folder of `path` that was not there. Returns its descriptor and name, or a libuv code. The name
+ * does not grow with that of the file, which may be as long as names can be. */
 static int open_beside(const char *path, int mode, char *name, size_t name_size) {
   for (int i = 0; i < 100; i++) {
-    unsigned long long pid = (unsigned long long)uv_os_getpid();
-    unsigned long long salt = uv_hrtime() ^ pid << 32 ^ (unsigned)i;
-    int n = snprintf(name, name_size, "%s.%012llx.tmp", path, salt & 0xffffffffffffu);
+    unsigned long long salt = uv_hrtime() ^ (unsigned long long)uv_os_getpid() << 32 ^ (unsigned)i;
+    (void)uv_random(NULL, NULL, &salt, sizeof salt, 0, NULL);
+    int n = snprintf(name, name_size, "%.*s.eddy-%012llx.tmp", (int)folder_length(path), path,
+                     salt & 0xffffffffffffu);
     if (n < 0 || (size_t)n >= name_size) return UV_ENAMETOOLONG;
     int fd = eddy__fs_open(name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd != UV_EEXIST) return fd;
@@ -143,41 +213,56 @@ static int open_beside(const char *path, int mode, char *name, size_t name_size)
 /* What a rename has done to the directory of `path` is on the disk. */
 static int sync_directory(const char *path) {
   char dir[PATH_MAX];
-  const char *slash = strrchr(path, '/');
-  snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1,
-           slash == NULL ? "." : path);
+  size_t length = folder_length(path);
+  snprintf(dir, sizeof dir, "%.*s", length == 0 ? 1 : (int)length, length == 0 ? "." : path);
   int fd = eddy__fs_open(dir, O_RDONLY, 0), rc;
   if (fd < 0) return 0; /* a directory that can be written to but not read */
-  rc = sync_file(fd);
+  rc = eddy__fs_sync(fd);
   eddy__fs_close(fd);
   return rc == UV_EINVAL || rc == UV_ENOTSUP ? 0 : rc; /* not all file systems know it */
 }
 
-static int write_and_sync(int fd, const char *data, size_t size, const char **syscall) {
-  size_t written;
+/* Gives a new file the owner, if we may, and the mode of the one that it replaces. */
+static int take_after(int fd, const uv_stat_t *old) {
+#ifndef _WIN32
+  mode_t mode = (mode_t)(old->st_mode & 07777);
+  if (fchown(fd, (uid_t)old->st_uid, (gid_t)old->st_gid) < 0) mode &= 01777; /* not with the rights of others */
+  if (fchmod(fd, mode) < 0) return -errno;
+#endif
+  return 0;
+}
+
+/* `old`: what it replaces and is to look like, or NULL. */
+static int fill(int fd, const char *data, size_t size, const uv_stat_t *old,
+                const atomic_bool *stop, const char **syscall) {
   *syscall = "write";
-  int rc = eddy__fs_write(fd, data, size, &written);
+  int rc = write_all(fd, data, size, stop);
+  if (rc < 0) return rc;
+  *syscall = "chmod";
+  if (old != NULL) rc = take_after(fd, old);
   if (rc < 0) return rc;
   *syscall = "fsync";
-  return sync_file(fd);
+  return eddy__fs_sync(fd);
 }
 
 /* Writes a new file and puts it in the place of the old one. `path` is no link. */
 static int replace(const char *path, const char *data, size_t size,
-                   const eddy__fs_write_options *o, const char **syscall) {
+                   const eddy__fs_write_options *o, const atomic_bool *stop,
+                   const char **syscall) {
   char name[PATH_MAX];
   uv_stat_t old;
   const char *ignored;
-  bool keep = !o->has_mode && eddy__fs_stat(path, true, &old, &ignored) == 0;
+  bool exists = eddy__fs_stat(path, true, &old, &ignored) == 0, keep = exists && !o->has_mode;
   *syscall = "open";
-  int fd = open_beside(path, o->mode, name, sizeof name), rc;
+  if (exists && !S_ISREG(old.st_mode)) return S_ISDIR(old.st_mode) ? UV_EISDIR : UV_EINVAL;
+  int fd = open_beside(path, keep ? 0600 : o->mode, name, sizeof name);
   if (fd < 0) return fd;
-  rc = write_and_sync(fd, data, size, syscall);
-  if (rc == 0 && keep) {
-    *syscall = "chmod";
-    if (fchmod(fd, (mode_t)old.st_mode & 07777) < 0) rc = -errno;
+  int rc = fill(fd, data, size, keep ? &old : NULL, stop, syscall), closed = eddy__fs_close(fd);
+  if (rc == 0 && closed < 0) {
+    *syscall = "close";
+    rc = closed;
   }
-  eddy__fs_close(fd);
+  if (rc == 0 && stopped(stop)) rc = UV_ECANCELED;
   if (rc == 0) {
     uv_fs_t req;
     *syscall = "rename";
@@ -194,32 +279,122 @@ static int replace(const char *path, const char *data, size_t size,
 
 /* The file that a link stands for is replaced, not the link. */
 static int write_atomic(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, const char **syscall) {
+                        const eddy__fs_write_options *o, const atomic_bool *stop,
+                        const char **syscall) {
   uv_stat_t stat;
   if (eddy__fs_stat(path, false, &stat, syscall) < 0 || !S_ISLNK(stat.st_mode))
-    return replace(path, data, size, o, syscall);
+    return replace(path, data, size, o, stop, syscall);
   uv_fs_t req;
   *syscall = "realpath";
   uv_fs_realpath(NULL, &req, path, NULL);
   int rc = (int)req.result;
-  if (rc == 0) rc = replace(req.ptr, data, size, o, syscall);
+  if (rc == 0) rc = replace(req.ptr, data, size, o, stop, syscall);
   uv_fs_req_cleanup(&req);
   return rc;
 }
 
 int eddy__fs_write_file(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, const char **syscall) {
-  size_t written;
-  if (o->atomic) return write_atomic(path, data, size, o, syscall);
+                        const eddy__fs_write_options *o, int *fd, const atomic_bool *stop,
+                        const char **syscall) {
+  uv_stat_t stat;
+  bool special;
+  if (o->atomic) return write_atomic(path, data, size, o, stop, syscall);
   *syscall = "open";
-  int fd = eddy__fs_open(path, O_WRONLY | O_CREAT | (o->append ? O_APPEND : O_TRUNC), o->mode);
-  if (fd < 0) return fd;
+  int flags = O_WRONLY | O_CREAT | (o->append ? O_APPEND : O_TRUNC);
+  int file = eddy__fs_open_file(path, flags, o->mode, &stat, &special);
+  if (file < 0) return file;
+  if (special) {
+    *fd = file;
+    return 0;
+  }
   *syscall = "write";
-  int rc = eddy__fs_write(fd, data, size, &written);
-  uv_fs_t req;
-  uv_fs_close(NULL, &req, fd, NULL); /* some file systems tell of a full disk only here */
-  int closed = result(&req);
+  int rc = write_all(file, data, size, stop);
+  int closed = eddy__fs_close(file); /* some file systems tell of a full disk only here */
   return rc < 0 ? rc : closed;
+}
+
+/* --- copy ---------------------------------------------------------------------------------------------------- */
+
+/* Opens the copy; *created: it was not there before. `from` must not be cut off by it. */
+static int open_copy(const char *to, const uv_stat_t *from, bool exclusive, bool *created) {
+  int mode = (int)(from->st_mode & 0777), rc;
+  uv_stat_t stat;
+  bool special;
+  int fd = eddy__fs_open(to, O_WRONLY | O_CREAT | O_EXCL, mode | 0200);
+  *created = fd >= 0;
+  if (fd != UV_EEXIST || exclusive) return fd;
+  fd = eddy__fs_open_file(to, O_WRONLY | O_CREAT, mode | 0200, &stat, &special); /* the end of a link, too */
+  if (fd < 0) return fd;
+  uv_fs_t req;
+  rc = special ? UV_EINVAL : 0;
+  if (rc == 0 && stat.st_dev == from->st_dev && stat.st_ino == from->st_ino) rc = UV_EEXIST;
+  if (rc == 0) {
+    uv_fs_ftruncate(NULL, &req, fd, 0, NULL);
+    rc = result(&req);
+  }
+  if (rc == 0) return fd;
+  eddy__fs_close(fd);
+  return rc;
+}
+
+/* What the kernel does not copy by itself: files that claim to be empty, file systems that cannot. */
+static int copy_by_hand(int in, int out, const atomic_bool *stop) {
+  enum { PIECE = 1 << 18 };
+  char *memory = malloc(PIECE);
+  if (memory == NULL) return UV_ENOMEM;
+  int n;
+  size_t written;
+  while ((n = eddy__fs_read(in, memory, PIECE)) > 0) {
+    int rc = stopped(stop) ? UV_ECANCELED : eddy__fs_write(out, memory, (size_t)n, &written);
+    if (rc < 0) n = rc;
+    if (rc < 0) break;
+  }
+  free(memory);
+  return n;
+}
+
+static int copy_bytes(int in, int out, const atomic_bool *stop) {
+  enum { PIECE = 16 << 20 };
+  int64_t offset = 0;
+  for (;;) {
+    uv_fs_t req;
+    if (stopped(stop)) return UV_ECANCELED;
+    uv_fs_sendfile(NULL, &req, out, in, offset, PIECE, NULL);
+    ssize_t n = req.result;
+    uv_fs_req_cleanup(&req);
+    if (n < 0 && (offset > 0 || n == UV_ENOSPC || n == UV_EIO || n == -EDQUOT)) return (int)n;
+    if (n <= 0) break;
+    offset += n;
+  }
+  if (offset > 0) { /* the descriptor's own place has not moved */
+    if (lseek(in, (off_t)offset, SEEK_SET) < 0) return -errno;
+  }
+  return copy_by_hand(in, out, stop);
+}
+
+int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic_bool *stop,
+                  const char **syscall) {
+  uv_stat_t stat;
+  bool special, created;
+  *syscall = "open";
+  int in = eddy__fs_open_file(from, O_RDONLY, 0, &stat, &special);
+  if (in < 0) return in;
+  int rc = special ? UV_EINVAL : 0, out = -1;
+  if (rc == 0) rc = out = open_copy(to, &stat, exclusive, &created);
+  if (rc >= 0) {
+    *syscall = "copy";
+    rc = copy_bytes(in, out, stop);
+    uv_fs_t req;
+    if (rc == 0) {
+      uv_fs_fchmod(NULL, &req, out, (int)(stat.st_mode & 07777), NULL);
+      rc = result(&req);
+    }
+    int closed = eddy__fs_close(out);
+    if (rc == 0) rc = closed;
+    if (rc < 0 && created) unlink_file(to);
+  }
+  eddy__fs_close(in);
+  return rc;
 }
 
 /* --- directories --------------------------------------------------------------------------------------------- */
@@ -258,51 +433,4 @@ int eddy__fs_mkdir(const char *path, bool parents, int mode, const char **syscal
       S_ISDIR(stat.st_mode))
     return 0;
   return rc;
-}
-
-static int remove_tree(int at, const char *name);
-
-/* Removes all that is in the directory `fd`, which it closes. */
-static int empty_directory(int fd) {
-  DIR *dir = fdopendir(fd);
-  if (dir == NULL) {
-    int rc = -errno;
-    close(fd);
-    return rc;
-  }
-  int rc = 0;
-  struct dirent *entry;
-  while (rc == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-    rc = remove_tree(fd, entry->d_name);
-    if (rc == UV_ENOENT) rc = 0; /* somebody else was faster */
-  }
-  if (rc == 0 && entry == NULL && errno != 0) rc = -errno;
-  closedir(dir);
-  return rc;
-}
-
-/* Works on descriptors, so nobody can put a link in the way meanwhile. */
-static int remove_tree(int at, const char *name) {
-  if (unlinkat(at, name, 0) == 0) return 0;
-  int why = -errno;
-  if (why != UV_EISDIR && why != UV_EPERM) return why;
-  int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return errno == ENOTDIR || errno == ELOOP ? why : -errno;
-  int rc = empty_directory(fd);
-  if (rc == 0 && unlinkat(at, name, AT_REMOVEDIR) < 0) rc = -errno;
-  return rc;
-}
-
-int eddy__fs_remove(const char *path, bool recursive, const char **syscall) {
-  *syscall = "unlink";
-  if (recursive) return remove_tree(AT_FDCWD, path);
-  int rc = unlink_file(path);
-  if (rc != UV_EISDIR && rc != UV_EPERM) return rc;
-  uv_fs_t req;
-  uv_fs_rmdir(NULL, &req, path, NULL);
-  int dir = result(&req);
-  if (dir == UV_ENOTDIR) return rc;
-  *syscall = "rmdir";
-  return dir;
 }

@@ -1,41 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fs_work.h - operations on files as threads of the pool do them: plain C, blocking, no Lua.
- * Owns:   nothing that outlives a call, but for results that the caller frees.
- * Uses:   libuv's synchronous calls, which retry after EINTR and open close-on-exec.      Used by: fs.c, file.c.
- * Touch:  freely. All return 0 or a result, or a libuv code and in *syscall what failed.
+ * Owns:   nothing that outlives a call, but for results that the caller frees or closes.
+ * Uses:   libuv's synchronous calls, which retry after EINTR and open close-on-exec.
+ *         Used by: operation.h, fs.c, paths.c, file.c.
+ * Touch:  freely. All return 0 or a result, or a libuv code and in *syscall what failed. `stop`, where there is one, is
+ *         set when nobody wants the result any more: then they end early, with UV_ECANCELED.
  */
 #ifndef EDDY_IO_FS_WORK_H
 #define EDDY_IO_FS_WORK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
 int eddy__fs_open(const char *path, int flags, int mode);
-void eddy__fs_close(int fd);
+int eddy__fs_close(int fd);
+
+/* Opens without waiting for the other end of a FIFO: a special file (*special: what is no regular file, directory or
+ * block device) is non-blocking; a FIFO to write to that nobody reads yet is UV_EAGAIN. A directory is UV_EISDIR. */
+int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, bool *special);
+/* Makes it blocking. */
+int eddy__fs_set_blocking(int fd, bool blocking);
 
 /* How many bytes, 0 at the end, or a libuv code. */
 int eddy__fs_read(int fd, char *memory, size_t size);
 /* Writes all of it; *written says how much before an error. */
 int eddy__fs_write(int fd, const char *data, size_t size, size_t *written);
+int eddy__fs_sync(int fd);
 
 int eddy__fs_stat(const char *path, bool follow, uv_stat_t *stat, const char **syscall);
 int eddy__fs_fstat(int fd, uv_stat_t *stat);
 
-/* The whole file, in memory that the caller frees. Files that do not know their size are read to their end. */
-int eddy__fs_read_file(const char *path, char **data, size_t *size, const char **syscall);
+/* The whole file, in memory that the caller frees. Files that do not know their size are read to their end. Of a
+ * special file nothing is read: *fd is its descriptor, and the caller's. */
+int eddy__fs_read_file(const char *path, char **data, size_t *size, int *fd,
+                       const atomic_bool *stop, const char **syscall);
 
 typedef struct eddy__fs_write_options {
   bool atomic, append;
   int mode; /* of a new file */
   bool has_mode;
 } eddy__fs_write_options;
+/* Nothing is written to a special file: as above, or UV_EAGAIN when it is a FIFO that nobody reads. */
 int eddy__fs_write_file(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, const char **syscall);
+                        const eddy__fs_write_options *o, int *fd, const atomic_bool *stop,
+                        const char **syscall);
+
+/* Copies a regular file's bytes and permission bits. `exclusive`: `to` must not be there. */
+int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic_bool *stop,
+                  const char **syscall);
 
 int eddy__fs_mkdir(const char *path, bool parents, int mode, const char **syscall);
-/* A file, a link itself, an empty directory; or all of a tree, without following links. */
-int eddy__fs_remove(const char *path, bool recursive, const char **syscall);
 
 #endif

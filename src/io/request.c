@@ -14,10 +14,12 @@ void eddy__request_end(eddy__request *r) {
   if (r->box != NULL) *r->box = NULL;
   r->box = NULL;
   r->task = NULL;
-  if (r->is_done)
+  if (r->is_done) {
     r->release(r);
-  else
-    (void)uv_cancel(r->uv); /* if it runs already, its end is awaited by on_done alone */
+    return;
+  }
+  atomic_store_explicit(&r->is_abandoned, true, memory_order_relaxed);
+  (void)uv_cancel(r->uv); /* if it runs already, its end is awaited by on_done alone */
 }
 
 /* [-0, +0, -] */

@@ -9,6 +9,8 @@
 #ifndef EDDY_IO_REQUEST_H
 #define EDDY_IO_REQUEST_H
 
+#include <stdatomic.h>
+
 #include "core/cancel.h"
 
 typedef struct eddy__request {
@@ -18,6 +20,7 @@ typedef struct eddy__request {
   uv_req_t *uv;               /* lies in the same memory */
   void (*release)(struct eddy__request *r);
   bool is_done;
+  atomic_bool is_abandoned; /* it was given up while it was under way: a thread that works on it may stop */
 } eddy__request;
 
 /* Pushes a userdata that will own a request.   [-0, +1, m] */
