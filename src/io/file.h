@@ -106,7 +106,7 @@ int eddy__file_raise(lua_State *L, eddy__file *f, int rc, const char *syscall);
 
 /* --- between file.c and file_now.c --------------------------------------------------------------------------- */
 
-/* The job: plain C, in a thread or, for special files, on the loop, where UV_EAGAIN means that it has to go on later. */
+/* The job: plain C, in a thread or, for special files, on the loop; there UV_EAGAIN means: go on later. */
 int eddy__file_job(eddy__file *f);
 /* It has ended: wakes the holder, or passes the turn on. */
 void eddy__file_done(eddy__file *f, int result);

@@ -162,11 +162,13 @@ typedef struct numeral {
   const unsigned char *p;
   size_t i, n; /* next byte, how many there are */
   size_t size; /* of the numeral up to i */
+  bool is_too_long;
 } numeral;
 
 static bool match(numeral *t, const char *set) {
   if (t->i >= t->n || t->p[t->i] == '\0' || strchr(set, t->p[t->i]) == NULL) return false;
-  if (t->size >= NUMERAL_SIZE) return false;
+  if (t->size >= NUMERAL_SIZE) t->is_too_long = true; /* as in Lua: what was read goes, and is no number */
+  if (t->is_too_long) return false;
   t->i++;
   t->size++;
   return true;
@@ -179,7 +181,7 @@ static size_t match_digits(numeral *t, bool hex) {
 }
 
 static int look_numeral(eddy__input *in, size_t at, eddy__want *want) {
-  numeral t = {(const unsigned char *)bytes(in, at), 0, eddy__input_size(in) - at, 0};
+  numeral t = {(const unsigned char *)bytes(in, at), 0, eddy__input_size(in) - at, 0, false};
   while (t.i < t.n && isspace(t.p[t.i])) t.i++;
   want->skip = t.i;
   if (in->limit > 0 && t.i > in->limit) return overrun(want, t.i);
@@ -198,6 +200,8 @@ static int look_numeral(eddy__input *in, size_t at, eddy__want *want) {
     match(&t, "+-");
     match_digits(&t, false);
   }
+  if (t.is_too_long) want->skip = t.i;
+  if (t.is_too_long) return ready(want, 0, 0);
   if (t.i < t.n) return ready(want, t.size, 0);
   int found = nothing(in, t.size, want, EDDY_IN_READY); /* the next byte could belong to it */
   want->take = t.size;

@@ -232,7 +232,8 @@ static int l_access(lua_State *L) {
   int mode = 0;
   for (const char *p = luaL_optstring(L, 2, ""); *p != '\0'; p++) {
     eddy__arg_check(L, *p == 'r' || *p == 'w' || *p == 'x', 2, "letters of 'rwx' expected");
-    mode |= *p == 'r' ? 4 : *p == 'w' ? 2 : 1;
+    mode |= *p == 'r' ? 4 : *p == 'w' ? 2
+                                      : 1;
   }
   lua_settop(L, 1);
   eddy__operation *op = eddy__operation_new(L, &action, 1, 0);
@@ -270,18 +271,21 @@ static void work_statfs(eddy__operation *op) {
   op->rc = uv_fs_statfs(NULL, &op->uv, op->path, NULL);
 }
 
+static void set_integer(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
 static int finish_statfs(lua_State *L, eddy__operation *op) {
   const uv_statfs_t *s = op->uv.ptr;
-  const struct {
-    const char *name;
-    uint64_t value;
-  } fields[] = {{"type", s->f_type},   {"bsize", s->f_bsize},   {"blocks", s->f_blocks}, {"bfree", s->f_bfree},
-                {"bavail", s->f_bavail}, {"files", s->f_files}, {"ffree", s->f_ffree}};
   lua_createtable(L, 0, 7);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, (lua_Integer)fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
+  set_integer(L, "type", s->f_type);
+  set_integer(L, "bsize", s->f_bsize);
+  set_integer(L, "blocks", s->f_blocks);
+  set_integer(L, "bfree", s->f_bfree);
+  set_integer(L, "bavail", s->f_bavail);
+  set_integer(L, "files", s->f_files);
+  set_integer(L, "ffree", s->f_ffree);
   eddy__request_end(&op->job.request);
   return 1;
 }

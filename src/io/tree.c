@@ -286,7 +286,7 @@ static int remove_levels(removal *r, const atomic_bool *stop) {
     if (rc < 0) return rc;
     if (r->n > n) continue;
     rc = pop(r);
-    if (rc == UV_ENOTEMPTY && again++ < 16) { /* readdir may have missed some while others went, or there are new ones */
+    if (rc == UV_ENOTEMPTY && again++ < 16) { /* readdir may have missed some, or there are new ones */
       rewinddir(r->levels[n - 1].dir);
       continue;
     }
@@ -315,7 +315,8 @@ int eddy__tree_remove(const char *path, const atomic_bool *stop, const char **sy
   char *top = trimmed(path);
   if (top == NULL) return UV_ENOMEM;
   const char *slash = strrchr(top, '/'), *name = slash == NULL ? top : slash + 1;
-  int rc = is_dot(name) ? UV_EINVAL : *name == '\0' && *top == '/' ? UV_EBUSY : 0; /* not the folder we stand in, nor all */
+  int rc = is_dot(name) ? UV_EINVAL : *name == '\0' && *top == '/' ? UV_EBUSY
+                                                                   : 0; /* not the folder we stand in, nor all */
   if (rc == 0) rc = remove_entry(&r, AT_FDCWD, top);
   if (rc == 0) rc = remove_levels(&r, stop);
   while (r.n > 0) drop(&r.levels[--r.n]);

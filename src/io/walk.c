@@ -117,6 +117,7 @@ static int pass_over(lua_State *L, eddy__operation *op) {
   bool has_gone = rc == UV_ENOENT || rc == UV_ENOTDIR || rc == UV_ELOOP;
   drop_next(L);
   if (has_gone && !is_top) {
+    eddy__request_end(&op->job.request);
     lua_settop(L, 1);
     return step(L);
   }

@@ -722,6 +722,7 @@ eddy.DeadlockError = {}
 ---@field errno integer
 ---@field syscall string The operation, such as "open".
 ---@field path? string What it was done to.
+---@field other_path? string The second path, of rename, link, symlink and copy.
 ---@field address? string What it was done to.
 ---@overload fun(fields: table|any): eddy.OSError
 eddy.OSError = {}
