@@ -153,9 +153,10 @@ function eddy.fs.read_file(path) end
 
 ---Writes a file, which is created or replaced.
 ---
----With `atomic`, the old file or the new one is there at any moment, also after a power cut: a file beside it is written,
----synced and renamed, and the folder is synced. The mode is kept, and the owner if that is allowed. When it fails or is
----cancelled, the old file stays and the other is removed. A link stays a link; what is no regular file is EINVAL.
+---With `atomic`, the old file or the new one is there at any moment, also after a power cut: a file beside it is
+---written, synced and renamed, and the folder is synced. The mode is kept, and the owner if that is allowed. When it
+---fails or is cancelled, the old file stays and the other is removed. A link stays a link; what is no regular file is
+---EINVAL.
 ---@async
 ---@param path string
 ---@param data string|number
