@@ -48,7 +48,11 @@ static const struct {
   {"create_subprocess", "create_subprocess_exec(prog, args)"},
 };
 static const char *const modules[] = {"testing", "busted"};
-static const char *const yieldable[] = {"sort", "gsub", "require"}; /* functions of eddy.yieldable */
+
+/* Functions that are written in Lua, and their modules. */
+static const struct {
+  const char *name, *module;
+} in_lua[] = {{"sort", "yieldable"}, {"gsub", "yieldable"}, {"require", "yieldable"}, {"exec", "process"}};
 
 /* Loads a module and pushes what it returns.   [-0, +1, e] */
 static void load(lua_State *L, const char *name) {
@@ -70,13 +74,13 @@ static int l_index(lua_State *L) {
     return 1;
   }
   lua_settop(L, 2);
-  for (size_t i = 0; i < sizeof yieldable / sizeof *yieldable; i++) {
-    lua_pushstring(L, yieldable[i]);
+  for (size_t i = 0; i < sizeof in_lua / sizeof *in_lua; i++) {
+    lua_pushstring(L, in_lua[i].name);
     if (lua_rawequal(L, 2, -1)) {
-      load(L, "yieldable");
-      lua_getfield(L, -1, yieldable[i]);
+      load(L, in_lua[i].module);
+      lua_getfield(L, -1, in_lua[i].name);
       lua_pushvalue(L, -1);
-      lua_setfield(L, 1, yieldable[i]);
+      lua_setfield(L, 1, in_lua[i].name);
       return 1;
     }
     lua_pop(L, 1);

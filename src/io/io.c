@@ -11,6 +11,7 @@
 #include "io/fs.h"
 #include "io/pipe.h"
 #include "io/poller.h"
+#include "io/process.h"
 #include "io/server.h"
 #include "io/signal.h"
 #include "io/stream_pair.h"
@@ -48,4 +49,5 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__file_room(L, rt);
   eddy__signal_room(L, rt);
   eddy__poller_room(L, rt);
+  eddy__process_room(L, rt);
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/callback.h"
+#include "io/descriptor.h"
 #include "io/handle.h"
 
 static const eddy__type type_poller = {"Poller"};
@@ -185,38 +185,12 @@ static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *na
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
-/* The descriptor at arg: a number, a file of io, an object with a method fileno.   [-0, +0, e] */
-static int check_descriptor(lua_State *L, int arg) {
-  int top = lua_gettop(L);
-  lua_Integer fd = -1;
-  if (lua_type(L, arg) == LUA_TNUMBER) {
-    fd = eddy__check_integer(L, arg);
-  } else if (luaL_testudata(L, arg, LUA_FILEHANDLE) != NULL) {
-    luaL_Stream *file = lua_touserdata(L, arg);
-    eddy__arg_check(L, file->closef != NULL, arg, "a closed file");
-    fd = fileno(file->f);
-  } else if (lua_type(L, arg) == LUA_TUSERDATA || lua_type(L, arg) == LUA_TTABLE) {
-    luaL_checkstack(L, 4, NULL);
-    if (lua_getfield(L, arg, "fileno") == LUA_TNIL) eddy__arg_expected(L, arg, "descriptor");
-    lua_pushvalue(L, arg);
-    lua_call(L, 1, 1);
-    int is_integer;
-    fd = lua_tointegerx(L, -1, &is_integer);
-    eddy__arg_check(L, is_integer, arg, "its fileno() is no integer");
-  } else {
-    eddy__arg_expected(L, arg, "descriptor");
-  }
-  lua_settop(L, top);
-  eddy__arg_check(L, fd >= 0 && fd <= INT_MAX, arg, "a descriptor is not negative");
-  return (int)fd;
-}
-
 /* loop:add_reader(fd, f, ...), loop:add_writer(fd, f, ...)   [-0, +0, v] */
 static int add(lua_State *L, int role, const char *name) {
   eddy__loop *loop = eddy__loop_check(L, 1);
   eddy__arg_any(L, 2);
   eddy__check_function(L, 3);
-  int fd = check_descriptor(L, 2);
+  int fd = eddy__descriptor_check(L, 2);
   if (!loop->is_open || loop->is_closing) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the loop is closed", name);
   luaL_checkstack(L, 8, NULL);
   push_pollers(L, loop);
@@ -250,7 +224,7 @@ static int l_add_writer(lua_State *L) { return add(L, WRITER, "add_writer"); }
 static int take_away(lua_State *L, int role) {
   eddy__loop *loop = eddy__loop_check(L, 1);
   eddy__arg_any(L, 2);
-  int fd = check_descriptor(L, 2);
+  int fd = eddy__descriptor_check(L, 2);
   push_pollers(L, loop);
   lua_rawgeti(L, -1, fd);
   poller **box = eddy__object_test(L, -1, &type_poller), *p = box == NULL ? NULL : *box;

@@ -88,3 +88,98 @@ function Loop:add_writer(fd, f, ...) end
 ---@param fd eddy.Descriptor
 ---@return boolean removed whether there was one
 function Loop:remove_writer(fd) end
+
+-- --- Child processes ---------------------------------------------------------------------------------------------
+
+---What a stream of the child is: "inherit" (that of eddy, the default), "pipe" (then it is a field of the Process),
+---"null" (nothing), a stream or file of the caller's; for stderr also "stdout", where the other goes.
+---@alias eddy.Stdio "inherit"|"pipe"|"null"|"stdout"|eddy.Stream|eddy.Descriptor
+
+---@class eddy.ProcessOptions
+---@field stdin? eddy.Stdio
+---@field stdout? eddy.Stdio
+---@field stderr? eddy.Stdio
+---@field cwd? string the folder in which it starts; a program with a slash is looked for there
+---@field env? table<string, string|number> the whole environment; `eddy.environ()` is what to begin with
+---@field uid? integer
+---@field gid? integer
+---@field detached? boolean in a session of its own; it lives on when the run ends
+---@field group? boolean it leads a process group: signals go to all that it starts as well
+---@field pass_fds? eddy.Descriptor[] more descriptors that it has, under the numbers that they have here
+---@field limit? integer of the lines of its pipes (64 KiB)
+
+---A child process. It has no descriptors but 0 to 2 and those of `pass_fds`. Signals do in it what they do by default.
+---
+---It goes on when nobody holds the object. The end of its `<close>` scope kills it and waits for that; so does the end
+---of the run, with a ResourceWarning, unless it is detached.
+---@class eddy.Process
+---@field pid integer
+---@field returncode? integer nil while it runs; the negative number of the signal that has ended it; 255 when somebody
+---else in the process has waited for it
+---@field stdin? eddy.Stream
+---@field stdout? eddy.Stream
+---@field stderr? eddy.Stream
+local Process = {}
+
+---Waits for its end. A child that fills a pipe that nobody reads never ends: read, or use `communicate`.
+---Cancelling: the process goes on.
+---@async
+---@return integer returncode
+function Process:wait() end
+
+---Sends it the input (a child that does not read it is no error), reads its outputs to their end, waits for it.
+---The end of the outputs comes when all who hold them have ended, so a grandchild may delay it.
+---Cancelling: the process goes on; what was read so far may be lost.
+---@async
+---@param input? string
+---@return string? stdout nil if that is no pipe
+---@return string? stderr
+function Process:communicate(input) end
+
+---Raises OSError ESRCH after its end, also when that was not noticed yet.
+---@param signal eddy.Signal
+function Process:send_signal(signal) end
+
+---Sends SIGTERM.
+function Process:terminate() end
+
+---Sends SIGKILL.
+function Process:kill() end
+
+---Starts a program: a path, or a name that is looked for in the PATH of its environment. The arguments are passed as
+---they are, without a shell.
+---
+---Raises OSError with `path`: ENOENT, EACCES (`syscall = "execve"`), E2BIG, EAGAIN; the errors of `cwd` with
+---`syscall = "chdir"`.
+---@param program string
+---@param arguments? (string|number)[]
+---@param options? eddy.ProcessOptions
+---@return eddy.Process
+function eddy.create_subprocess_exec(program, arguments, options) end
+
+---The same with /bin/sh: the command is a line of shell.
+---@param command string
+---@param options? eddy.ProcessOptions
+---@return eddy.Process
+function eddy.create_subprocess_shell(command, options) end
+
+---@class eddy.ExecOptions: eddy.ProcessOptions
+---@field input? string what it reads; nothing by default
+---@field grace? eddy.Seconds between SIGTERM and SIGKILL when the wait is cancelled (2)
+
+---Runs a program to its end and returns what it has written. A code other than 0 is no error.
+---
+---It runs in a process group of its own. Cancelling: the group gets SIGTERM, SIGKILL after the grace, and is gone when
+---the CancelledError is raised.
+---@async
+---@param program string
+---@param arguments? (string|number)[]
+---@param options? eddy.ExecOptions
+---@return string? stdout
+---@return string? stderr
+---@return integer returncode
+function eddy.exec(program, arguments, options) end
+
+---A copy of the environment of this process.
+---@return table<string, string>
+function eddy.environ() end
