@@ -9,6 +9,8 @@ local peers = {
   { name = "eddy", version = bin .. "/eddy --version", ask = bin .. "/eddy bench/%s.lua" },
   { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s",
     no_server = true },
+  { name = "libuv", version = "test -x " .. bin .. "/libuv && echo bare libuv", ask = bin .. "/libuv %s",
+    no_server = true },
   { name = "luv", version = lua .. [[ -e 'print("luv on libuv " .. require("luv").version_string())']],
     ask = lua .. " bench/peers/luv.lua %s" },
   { name = "cqueues", version = lua .. [[ -e 'print("cqueues " .. require("cqueues").VERSION)']],

@@ -159,6 +159,24 @@ async def files_small():
     shutil.rmtree(folder)
 
 
+async def processes():
+    n = 1000
+
+    async def run():
+        process = await asyncio.create_subprocess_exec("/bin/true")
+        await process.wait()
+
+    async def some(count):
+        for _ in range(count):
+            await run()
+    start = time.perf_counter()
+    await some(n)
+    say("processes.one", n / (time.perf_counter() - start), "processes/s")
+    start = time.perf_counter()
+    await asyncio.gather(*[some(n // 16) for _ in range(16)])
+    say("processes.16", n / (time.perf_counter() - start), "processes/s")
+
+
 if QUESTION in globals():
     if PEER == "uvloop":
         import uvloop
