@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "core/callback.h"
+#include "core/post.h"
 #include "core/report.h"
 #include "core/task.h"
 
@@ -34,7 +35,7 @@ const eddy__type eddy__type_loop = {"Loop"};
  * enough), the poll would block with nothing to end it. A stopped loop polls without blocking. */
 static void on_wake(uv_timer_t *timer) { uv_stop(timer->loop); }
 
-static void on_async(uv_async_t *async) { (void)async; }
+static void on_async(uv_async_t *async) { eddy__post_deliver(async->data); }
 
 static void on_internal_closed(uv_handle_t *handle) {
   ((eddy__loop *)handle->data)->internal_open--;
@@ -79,6 +80,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_init(&loop->tasks);
   eddy__list_init(&loop->handles);
   eddy__list_init(&loop->generators);
+  eddy__list_init(&loop->expecting);
   loop->last_ready = &loop->first_ready;
   return loop;
 }
@@ -157,6 +159,7 @@ void eddy__loop_close(eddy__loop *loop) {
     eddy__keeper *keeper = eddy__container_of(h, eddy__keeper, link);
     keeper->close(keeper);
   }
+  eddy__post_close(loop);
   uv_close((uv_handle_t *)&loop->wake, on_internal_closed);
   uv_close((uv_handle_t *)&loop->async, on_internal_closed);
   while (loop->internal_open > 0 || !eddy__list_empty(&loop->handles) || loop->requests > 0)
@@ -201,6 +204,7 @@ static void set_pace(eddy__loop *loop, uint64_t elapsed) {
 
 /* There is work; still, time goes on and the world outside may have something. */
 static void glance(eddy__loop *loop) {
+  eddy__post_deliver(loop);
   uint64_t now = eddy__clock_now(&loop->clock);
   set_pace(loop, now - loop->last_glance);
   loop->last_glance = now;
@@ -226,7 +230,7 @@ static void wait_until(eddy__loop *loop, uint64_t deadline) {
     uv_update_time(loop->uv);
     uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(deadline > now ? deadline - now : 0), 0);
   }
-  uv_run(loop->uv, UV_RUN_ONCE);
+  eddy__post_doze(loop);
   uv_timer_stop(&loop->wake);
   loop->until_poll = POLL_STEPS;
   loop->last_poll = loop->last_glance = eddy__clock_now(&loop->clock);
@@ -234,11 +238,12 @@ static void wait_until(eddy__loop *loop, uint64_t deadline) {
 
 /* The loop ends, and the only deadline is that of the next warning: it will wake no task. */
 static bool is_hopeless(const eddy__loop *loop) {
-  return loop->is_ending && loop->requests == 0 && loop->timers.n <= loop->own_timers;
+  return loop->is_ending && loop->requests == 0 && loop->timers.n <= loop->own_timers && !eddy__post_expected(loop);
 }
 
 /* Real time, nothing ready. Returns 0 or EDDY_STALLED. */
 static int block(eddy__loop *loop) {
+  eddy__post_deliver(loop);
   collect(loop);
   if (loop->ready > 0 || loop->stop) return 0;
   uint64_t next = eddy__timers_next(&loop->timers);
@@ -246,7 +251,7 @@ static int block(eddy__loop *loop) {
     poll(loop);
     return 0;
   }
-  if ((next != EDDY_NEVER && !is_hopeless(loop)) || uv_loop_alive(loop->uv)) {
+  if ((next != EDDY_NEVER && !is_hopeless(loop)) || uv_loop_alive(loop->uv) || eddy__post_expected(loop)) {
     wait_until(loop, next);
     return 0;
   }
@@ -256,9 +261,7 @@ static int block(eddy__loop *loop) {
   } else if (loop->until != NULL || loop->is_ending) {
     return EDDY_STALLED;
   }
-  uv_ref((uv_handle_t *)&loop->async); /* run_forever: another thread or a signal may still have work */
-  wait_until(loop, next);
-  uv_unref((uv_handle_t *)&loop->async);
+  wait_until(loop, next); /* run_forever: another thread or a signal may still have work */
   return 0;
 }
 
@@ -267,8 +270,9 @@ static int jump(eddy__loop *loop) {
   collect(loop);
   uint64_t next = eddy__timers_next(&loop->timers);
   if (loop->ready > 0 || loop->stop || next <= loop->clock.now) return 0;
-  if (loop->requests > 0) {
-    uv_run(loop->uv, UV_RUN_ONCE);
+  eddy__post_deliver(loop);
+  if (loop->requests > 0 || loop->jobs > 0) {
+    eddy__post_doze(loop);
     return 0;
   }
   for (int i = 0; i < 2; i++) { /* the second finds what the first has set in motion on this host */
@@ -405,6 +409,7 @@ bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
   saved s = enter(L, loop);
   uint64_t start = uv_hrtime();
   poll(loop);
+  eddy__post_deliver(loop);
   do {
     if (loop->ready == 0) {
       uint64_t next = eddy__timers_next(&loop->timers);
@@ -419,6 +424,7 @@ bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
     run_ready(loop, loop->ready);
   } while (uv_hrtime() - start < budget);
   bool more = loop->ready > 0;
+  eddy__post_rest(loop); /* from now on mail makes the backend's descriptor readable */
   leave(loop, s);
   return more;
 }

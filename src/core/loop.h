@@ -29,7 +29,8 @@ typedef struct eddy__ready {
 typedef struct eddy__keeper {
   eddy__list link; /* in loop->handles */
   void (*close)(struct eddy__keeper *keeper); /* starts the close; it unlinks itself when that is over */
-  /* Writes what it is, for reports of leaks: "TCP connection a -> b opened at f.lua:3".   [-0, +0, -] */
+  /* Writes what it is, for reports of leaks: "TCP connection a -> b opened at f.lua:3"; NULL: it is eddy's own and
+   * no leak.   [-0, +0, -] */
   void (*describe)(const struct eddy__keeper *keeper, char *text, size_t size);
   /* Whether it was closed, and only has to send what it holds; NULL: it never does. */
   bool (*lingers)(const struct eddy__keeper *keeper);
@@ -72,6 +73,9 @@ struct eddy__loop {
   size_t requests;     /* operations under way that are sure to end: files, names, jobs */
   uint64_t read_turn;  /* the turn in which files have read */
   size_t read_now;     /* so many bytes without a thread */
+  struct eddy__mailbox *mailbox; /* post.h: what other threads send; NULL until somebody may */
+  size_t jobs;         /* under way in other threads, which will send their results */
+  eddy__list expecting; /* of eddy__expecting: those who wait for what another thread may do */
 
   uint64_t seed;       /* of the shuffle; 0: none */
   double shutdown_timeout, slow_callback;

@@ -68,6 +68,9 @@ static int l_call_soon(lua_State *L) {
   return 1;
 }
 
+/* loop:call_soon_threadsafe(f, ...) -> Handle: in the thread of the loop it is call_soon   [-0, +1, v] */
+static int l_call_soon_threadsafe(lua_State *L) { return l_call_soon(L); }
+
 /* loop:call_later(seconds, f, ...) -> Handle   [-0, +1, v] */
 static int l_call_later(lua_State *L) {
   eddy__loop *loop = eddy__loop_check(L, 1);
@@ -305,8 +308,9 @@ static int l_handles(lua_State *L) {
   lua_Integer n = 0;
   for (eddy__list *l = loop->handles.next; l != &loop->handles; l = l->next) {
     eddy__keeper *keeper = eddy__container_of(l, eddy__keeper, link);
-    char text[400] = "handle";
-    if (keeper->describe != NULL) keeper->describe(keeper, text, sizeof text);
+    char text[400];
+    if (keeper->describe == NULL) continue; /* eddy's own */
+    keeper->describe(keeper, text, sizeof text);
     lua_pushstring(L, text);
     lua_rawseti(L, -2, ++n);
   }
@@ -325,6 +329,7 @@ void eddy__loop_methods(lua_State *L, eddy__runtime *rt, const luaL_Reg *methods
 void eddy__loop_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {{"time", l_time},
                                      {"call_soon", l_call_soon},
+                                     {"call_soon_threadsafe", l_call_soon_threadsafe},
                                      {"call_later", l_call_later},
                                      {"call_at", l_call_at},
                                      {"create_future", l_create_future},

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * post.c - what other threads send to a loop; see post.h.
+ * Touch:  with care. Mail is a stack that the loop takes as a whole and turns round, so posting is one exchange and
+ *         there is no ABA. A loop that is awake looks at it now and then; one that goes to sleep says so first and
+ *         then looks once more, and whoever finds it asleep wakes it. That is one wake-up for any number of mails.
+ */
+#include "core/post.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct eddy__mailbox {
+  _Atomic(eddy__mail *) last; /* the newest; CLOSED: the loop is gone */
+  atomic_bool asleep;         /* the loop is, or may be, in libuv's poll */
+  atomic_int refs;
+  uv_mutex_t lock;   /* of async: nobody sends to it while it is being closed */
+  uv_async_t *async; /* the loop's; NULL: closed */
+};
+
+static const eddy__mail closed; /* its address marks a mailbox whose loop is gone */
+#define CLOSED ((eddy__mail *)&closed)
+
+eddy__mailbox *eddy__mailbox_of(eddy__loop *loop) {
+  if (loop->mailbox != NULL || loop->is_closing) return loop->mailbox;
+  eddy__mailbox *box = calloc(1, sizeof *box);
+  if (box == NULL) return NULL;
+  if (uv_mutex_init(&box->lock) != 0) {
+    free(box);
+    return NULL;
+  }
+  atomic_init(&box->refs, 1);
+  atomic_init(&box->asleep, true);
+  box->async = &loop->async;
+  loop->mailbox = box;
+  return box;
+}
+
+eddy__mailbox *eddy__mailbox_retain(eddy__mailbox *box) {
+  atomic_fetch_add_explicit(&box->refs, 1, memory_order_relaxed);
+  return box;
+}
+
+void eddy__mailbox_release(eddy__mailbox *box) {
+  if (atomic_fetch_sub_explicit(&box->refs, 1, memory_order_acq_rel) > 1) return;
+  uv_mutex_destroy(&box->lock);
+  free(box);
+}
+
+static void wake(eddy__mailbox *box) {
+  uv_mutex_lock(&box->lock);
+  if (box->async != NULL) uv_async_send(box->async);
+  uv_mutex_unlock(&box->lock);
+}
+
+bool eddy__mailbox_post(eddy__mailbox *box, eddy__mail *mail) {
+  eddy__mail *last = atomic_load(&box->last);
+  do {
+    if (last == CLOSED) return false;
+    mail->next = last;
+  } while (!atomic_compare_exchange_weak(&box->last, &last, mail));
+  if (atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false)) wake(box);
+  return true;
+}
+
+/* Hands out a stack of mail, the oldest first. */
+static void hand_out(eddy__mail *last, eddy__loop *loop) {
+  eddy__mail *first = NULL;
+  while (last != NULL) {
+    eddy__mail *before = last->next;
+    last->next = first;
+    first = last;
+    last = before;
+  }
+  while (first != NULL) {
+    eddy__mail *mail = first;
+    first = mail->next; /* it may be posted again, or freed, as soon as it is delivered */
+    mail->deliver(mail, loop);
+  }
+}
+
+bool eddy__post_waiting(const eddy__loop *loop) {
+  return loop->mailbox != NULL && atomic_load_explicit(&loop->mailbox->last, memory_order_relaxed) != NULL;
+}
+
+void eddy__post_deliver(eddy__loop *loop) {
+  if (eddy__post_waiting(loop)) hand_out(atomic_exchange(&loop->mailbox->last, NULL), loop);
+}
+
+void eddy__post_rest(eddy__loop *loop) {
+  if (loop->mailbox == NULL) return;
+  atomic_store(&loop->mailbox->asleep, true);
+  if (atomic_load(&loop->mailbox->last) != NULL && atomic_exchange(&loop->mailbox->asleep, false))
+    uv_async_send(&loop->async); /* it has come while nobody was told to wake us */
+}
+
+void eddy__post_doze(eddy__loop *loop) {
+  eddy__post_rest(loop);
+  uv_ref((uv_handle_t *)&loop->async);
+  uv_run(loop->uv, UV_RUN_ONCE);
+  uv_unref((uv_handle_t *)&loop->async);
+  if (loop->mailbox != NULL) atomic_store(&loop->mailbox->asleep, false);
+  eddy__post_deliver(loop);
+}
+
+void eddy__post_close(eddy__loop *loop) {
+  eddy__mailbox *box = loop->mailbox;
+  if (box == NULL) return;
+  uv_mutex_lock(&box->lock);
+  box->async = NULL;
+  uv_mutex_unlock(&box->lock);
+  hand_out(atomic_exchange(&box->last, CLOSED), NULL);
+  loop->mailbox = NULL;
+  eddy__mailbox_release(box);
+}
+
+bool eddy__post_expected(const eddy__loop *loop) {
+  if (loop->jobs > 0) return true;
+  for (const eddy__list *l = loop->expecting.next; l != &loop->expecting; l = l->next) {
+    const eddy__expecting *e = eddy__container_of(l, eddy__expecting, link);
+    if (e->may_come(e)) return true;
+  }
+  return false;
+}
