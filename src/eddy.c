@@ -32,7 +32,7 @@
 #include "core/timed.h"
 #include "core/wait.h"
 #include "io/io.h"
-#include "threads/buffer.h"
+#include "threads/threads.h"
 
 /* asyncio's names that eddy has under another name, and modules that are loaded when they are asked for. */
 static const struct {
@@ -140,7 +140,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__repr_room(L, rt);
   eddy__ledger_room(L, rt);
   eddy__io_room(L, rt);
-  eddy__buffer_room(L, rt);
+  eddy__threads_room(L, rt);
   lua_pushliteral(L, EDDY_VERSION);
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 1);

@@ -107,7 +107,11 @@ static void push_raw(lua_State *L) {
   eddy__context_push(L, eddy__runtime_of(L));
   if (lua_isnil(L, -1)) return;
   lua_pushvalue(L, 1);
-  lua_rawget(L, -2);
+  if (lua_rawget(L, -2) == LUA_TNIL) { /* in another thread's call: what its caller had, by name */
+    lua_pop(L, 1);
+    lua_getiuservalue(L, 1, UV_NAME);
+    lua_rawget(L, -2);
+  }
   lua_remove(L, -2);
 }
 
@@ -194,6 +198,34 @@ static int l_var_tostring(lua_State *L) {
   lua_getiuservalue(L, 1, UV_NAME);
   lua_pushfstring(L, "<ContextVar '%s'>", lua_tostring(L, -1));
   return 1;
+}
+
+/* Whether the value at the top, of a variable, is worth moving to another state: the rest cannot be, or is nil. */
+static bool can_move(lua_State *L) {
+  int type = lua_type(L, -1);
+  return type != LUA_TUSERDATA && type != LUA_TLIGHTUSERDATA && type != LUA_TTHREAD;
+}
+
+/* [-0, +(0|1), m] */
+bool eddy__context_export(lua_State *L, eddy__runtime *rt) {
+  luaL_checkstack(L, 8, NULL);
+  eddy__context_push(L, rt);
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), false;
+  int snapshot = lua_gettop(L);
+  lua_newtable(L);
+  for (int own = 0; own < 2; own++) { /* names of a caller in another thread first, then what was set here */
+    for (lua_pushnil(L); lua_next(L, snapshot); lua_settop(L, snapshot + 2)) {
+      if ((lua_type(L, -2) == LUA_TUSERDATA) != (own == 1) || !can_move(L)) continue;
+      if (own == 1)
+        lua_getiuservalue(L, -2, UV_NAME);
+      else
+        lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, snapshot + 1);
+    }
+  }
+  lua_remove(L, snapshot);
+  return true;
 }
 
 /* --- Context ---------------------------------------------------------------------------------------------------- */

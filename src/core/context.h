@@ -28,6 +28,10 @@ void eddy__context_of(lua_State *L, int idx);
  *   [-1, +1, -] */
 void eddy__context_swap(lua_State *L);
 
+/* Pushes a table of the running context's variables, from names to values, which may serve as a context in another
+ * state; or nothing if there are none (false).   [-0, +(0|1), m] */
+bool eddy__context_export(lua_State *L, eddy__runtime *rt);
+
 void eddy__context_room(lua_State *L, eddy__runtime *rt);
 
 #endif

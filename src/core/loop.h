@@ -34,6 +34,7 @@ typedef struct eddy__keeper {
   void (*describe)(const struct eddy__keeper *keeper, char *text, size_t size);
   /* Whether it was closed, and only has to send what it holds; NULL: it never does. */
   bool (*lingers)(const struct eddy__keeper *keeper);
+  eddy__loop *loop; /* for its owner's use */
 } eddy__keeper;
 
 struct eddy__loop {
@@ -75,6 +76,7 @@ struct eddy__loop {
   size_t read_now;     /* so many bytes without a thread */
   struct eddy__mailbox *mailbox; /* post.h: what other threads send; NULL until somebody may */
   size_t jobs;         /* under way in other threads, which will send their results */
+  uint64_t patience;   /* of its end with other threads: until then, uv_hrtime(); 0: it does not end */
   eddy__list expecting; /* of eddy__expecting: those who wait for what another thread may do */
 
   uint64_t seed;       /* of the shuffle; 0: none */

@@ -51,7 +51,12 @@ static void push_link(lua_State *L, int idx, bool outer) {
   } else if (f->is_task) {
     lua_pushfstring(L, "stack traceback of task '%s':\n", name);
   } else {
-    lua_pushliteral(L, "the exception of a future was set here:\n");
+    eddy__future_extra(L, idx, EDDY_EX_NAME); /* of one that stands for what happened elsewhere */
+    if (lua_isstring(L, -1))
+      lua_pushfstring(L, "stack traceback of %s:\n", lua_tostring(L, -1));
+    else
+      lua_pushliteral(L, "the exception of a future was set here:\n");
+    lua_remove(L, -2);
   }
   lua_remove(L, -2);
   eddy__future_extra(L, idx, EDDY_EX_TRACEBACK);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.c - threads that carry out calls, first come, first served; see pool.h.
+ * Touch:  with care. One lock for the queue and the workers; nothing that may take long is done under it.
+ */
+#include "threads/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "threads/stop.h"
+#include "threads/worker.h"
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+/* --- birth and death -------------------------------------------------------------------------------------------- */
+
+static void on_news(eddy__mail *mail, eddy__loop *loop);
+
+eddy__pool *eddy__pool_new(eddy__setup *setup, int most, size_t limit) {
+  eddy__pool *pool = calloc(1, sizeof *pool);
+  if (pool == NULL) goto no_memory;
+  if (uv_mutex_init(&pool->lock) != 0) goto no_lock;
+  if (uv_cond_init(&pool->changed) != 0) goto no_cond;
+  atomic_init(&pool->refs, 1);
+  pool->setup = setup;
+  pool->last = &pool->first;
+  pool->most = most;
+  pool->limit = limit;
+  pool->news.deliver = on_news;
+  eddy__list_init(&pool->workers);
+  eddy__list_init(&pool->idle);
+  eddy__list_init(&pool->ended);
+  eddy__line_init(&pool->putters);
+  eddy__line_init(&pool->closers);
+  return pool;
+no_cond:
+  uv_mutex_destroy(&pool->lock);
+no_lock:
+  free(pool);
+no_memory:
+  eddy__setup_free(setup);
+  return NULL;
+}
+
+eddy__pool *eddy__pool_retain(eddy__pool *pool) {
+  atomic_fetch_add_explicit(&pool->refs, 1, memory_order_relaxed);
+  return pool;
+}
+
+void eddy__pool_release(eddy__pool *pool) {
+  if (atomic_fetch_sub_explicit(&pool->refs, 1, memory_order_acq_rel) > 1) return;
+  if (pool->home != NULL) eddy__mailbox_release(pool->home);
+  uv_cond_destroy(&pool->changed);
+  uv_mutex_destroy(&pool->lock);
+  eddy__setup_free(pool->setup);
+  free(pool->broken);
+  free(pool);
+}
+
+/* --- news ---------------------------------------------------------------------------------------------------------- */
+
+/* Wakes those at home who wait: they look again. */
+static void on_news(eddy__mail *mail, eddy__loop *loop) {
+  eddy__pool *pool = eddy__container_of(mail, eddy__pool, news);
+  uv_mutex_lock(&pool->lock);
+  pool->news_sent = false;
+  bool has_room = pool->limit == 0 || pool->queued < pool->limit;
+  bool is_over = pool->closing && pool->nworkers == 0;
+  uv_mutex_unlock(&pool->lock);
+  if (loop != NULL) {
+    if (is_over && pool->on_end != NULL) pool->on_end(pool);
+    if (has_room) eddy__line_tell(&pool->putters, NULL);
+    while (eddy__line_tell(&pool->closers, NULL) != NULL) continue;
+  }
+  eddy__pool_release(pool);
+}
+
+void eddy__pool_tell(eddy__pool *pool) {
+  if (!pool->wants_news || pool->news_sent) return;
+  pool->news_sent = true;
+  eddy__pool_retain(pool);
+  if (eddy__mailbox_post(pool->home, &pool->news)) return;
+  atomic_fetch_sub(&pool->refs, 1); /* the caller has one too */
+  pool->news_sent = false;
+}
+
+void eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
+  uv_mutex_lock(&pool->lock);
+  eddy__mailbox *before = pool->home;
+  pool->home = eddy__mailbox_retain(home);
+  pool->wants_news = true;
+  uv_mutex_unlock(&pool->lock);
+  if (before != NULL) eddy__mailbox_release(before);
+}
+
+/* --- the queue ------------------------------------------------------------------------------------------------------ */
+
+bool eddy__pool_full(eddy__pool *pool) {
+  uv_mutex_lock(&pool->lock);
+  bool full = pool->limit > 0 && pool->queued >= pool->limit && !pool->closing;
+  uv_mutex_unlock(&pool->lock);
+  return full;
+}
+
+bool eddy__pool_needs_worker(eddy__pool *pool) {
+  uv_mutex_lock(&pool->lock);
+  bool needs = eddy__list_empty(&pool->idle) && pool->nworkers < pool->most && !pool->closing && pool->broken == NULL;
+  uv_mutex_unlock(&pool->lock);
+  return needs;
+}
+
+/* Home gives it up. It is under way, or waits in the queue. */
+static void halt(eddy__call *call) {
+  eddy__pool *pool = call->other;
+  bool waits = false;
+  uv_mutex_lock(&pool->lock);
+  for (eddy__call **at = &pool->first; *at != NULL; at = &(*at)->next) {
+    if (*at != call) continue;
+    *at = call->next;
+    if (call->next == NULL) pool->last = at;
+    pool->queued--;
+    eddy__pool_tell(pool);
+    waits = true;
+    break;
+  }
+  for (eddy__list *l = pool->workers.next; !waits && l != &pool->workers; l = l->next) {
+    eddy__worker *w = eddy__container_of(l, eddy__worker, link);
+    if (w->call == call) eddy__stop_send(w);
+  }
+  uv_mutex_unlock(&pool->lock);
+  if (!waits) return;
+  call->outcome = EDDY_C_STOPPED;
+  eddy__call_unsent(call);
+}
+
+const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call) {
+  call->halt = halt;
+  call->other = eddy__pool_retain(pool);
+  call->release_other = (void (*)(void *))eddy__pool_release;
+  eddy__call_sent(call);
+  call->next = NULL;
+  uv_mutex_lock(&pool->lock);
+  const char *problem = pool->broken != NULL        ? pool->broken
+                        : pool->closing             ? "the pool is closed"
+                        : pool->nworkers == 0       ? "no thread could be started"
+                                                    : NULL;
+  if (problem == NULL) {
+    *pool->last = call;
+    pool->last = &call->next;
+    pool->queued++;
+    if (!eddy__list_empty(&pool->idle))
+      eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+  }
+  uv_mutex_unlock(&pool->lock);
+  if (problem != NULL) eddy__call_unsent(call);
+  return problem;
+}
+
+/* --- workers -------------------------------------------------------------------------------------------------------- */
+
+static void free_worker(eddy__worker *w) {
+  uv_cond_destroy(&w->cond);
+  free(w->problem);
+  free(w);
+}
+
+int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init) {
+  eddy__worker *w = calloc(1, sizeof *w);
+  int rc = w != NULL ? uv_cond_init(&w->cond) : UV_ENOMEM;
+  if (rc < 0) {
+    free(w);
+    eddy__parcel_free(init);
+    return rc;
+  }
+  w->pool = eddy__pool_retain(pool);
+  w->init = init;
+  eddy__list_init(&w->idle);
+  uv_mutex_lock(&pool->lock);
+  eddy__list_push(&pool->workers, &w->link);
+  pool->nworkers++;
+  uv_mutex_unlock(&pool->lock);
+  eddy__signals before;
+  eddy__stop_block_signals(&before);
+  rc = uv_thread_create(&w->thread, eddy__worker_live, w);
+  eddy__stop_restore_signals(&before);
+  if (rc == 0) return 0;
+  uv_mutex_lock(&pool->lock);
+  eddy__list_remove(&w->link);
+  pool->nworkers--;
+  uv_mutex_unlock(&pool->lock);
+  eddy__parcel_free(init);
+  free_worker(w);
+  eddy__pool_release(pool);
+  return rc;
+}
+
+/* Sends the calls of a list home: nobody will carry them out. */
+static void return_all(eddy__call *call, const char *text, int outcome) {
+  for (eddy__call *next; call != NULL; call = next) {
+    next = call->next;
+    if (text != NULL && (call->text = malloc(strlen(text) + 1)) != NULL) strcpy(call->text, text);
+    eddy__call_return(call, outcome);
+  }
+}
+
+/* Under the lock: takes all that waits. */
+static eddy__call *take_all(eddy__pool *pool) {
+  eddy__call *first = pool->first;
+  pool->first = NULL;
+  pool->last = &pool->first;
+  pool->queued = 0;
+  return first;
+}
+
+static void detach_self(void) {
+#ifndef _WIN32
+  pthread_detach(pthread_self());
+#endif
+}
+
+void eddy__pool_leave(eddy__pool *pool, eddy__worker *w) {
+  eddy__call *given_up = w->call, *waiting = NULL;
+  char *text = w->problem;
+  w->problem = NULL;
+  uv_mutex_lock(&pool->lock);
+  w->call = NULL;
+  eddy__list_remove(&w->link);
+  eddy__list_remove(&w->idle);
+  pool->nworkers--;
+  if (pool->nworkers == 0 || w->has_failed) waiting = take_all(pool);
+  if (w->has_failed && pool->broken == NULL) {
+    pool->broken = text;
+    text = NULL;
+  }
+  bool is_alone = pool->abandoned, quitting = pool->quitting;
+  if (!is_alone) eddy__list_push(&pool->ended, &w->link);
+  const char *why = text != NULL ? text : pool->broken;
+  uv_cond_broadcast(&pool->changed);
+  eddy__pool_tell(pool);
+  uv_mutex_unlock(&pool->lock);
+  if (given_up != NULL) {
+    given_up->next = NULL;
+    return_all(given_up, why, EDDY_C_BROKEN);
+  }
+  return_all(waiting, why, quitting ? EDDY_C_STOPPED : EDDY_C_BROKEN);
+  free(text);
+  if (is_alone) {
+    detach_self();
+    free_worker(w);
+  }
+  eddy__pool_release(pool);
+}
+
+/* --- the end -------------------------------------------------------------------------------------------------------- */
+
+void eddy__pool_close(eddy__pool *pool, bool quit) {
+  eddy__call *waiting = NULL;
+  uv_mutex_lock(&pool->lock);
+  pool->closing = true;
+  if (quit) {
+    pool->quitting = true;
+    waiting = take_all(pool);
+    for (eddy__list *l = pool->workers.next; l != &pool->workers; l = l->next) {
+      eddy__worker *w = eddy__container_of(l, eddy__worker, link);
+      if (w->call != NULL) atomic_store(&w->call->stop, true);
+      atomic_store(&w->ending, true);
+      eddy__stop_send(w);
+    }
+  }
+  while (!eddy__list_empty(&pool->idle))
+    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+  eddy__pool_tell(pool);
+  uv_mutex_unlock(&pool->lock);
+  return_all(waiting, NULL, EDDY_C_STOPPED);
+}
+
+static void join_ended(eddy__pool *pool) {
+  for (;;) {
+    uv_mutex_lock(&pool->lock);
+    eddy__list *l = eddy__list_empty(&pool->ended) ? NULL : pool->ended.next;
+    if (l != NULL) eddy__list_remove(l);
+    uv_mutex_unlock(&pool->lock);
+    if (l == NULL) return;
+    eddy__worker *w = eddy__container_of(l, eddy__worker, link);
+    uv_thread_join(&w->thread);
+    free_worker(w);
+  }
+}
+
+bool eddy__pool_alive(eddy__pool *pool) {
+  join_ended(pool);
+  uv_mutex_lock(&pool->lock);
+  bool alive = pool->nworkers > 0;
+  uv_mutex_unlock(&pool->lock);
+  return alive;
+}
+
+bool eddy__pool_end(eddy__pool *pool, uint64_t patience) {
+  enum { SLICE = 10000000 }; /* ns: then those that go on are told again */
+  uint64_t until = uv_hrtime() + patience;
+  eddy__pool_close(pool, true);
+  uv_mutex_lock(&pool->lock);
+  for (uint64_t now = uv_hrtime(); pool->nworkers > 0 && now < until; now = uv_hrtime()) {
+    uint64_t left = until - now;
+    uv_cond_timedwait(&pool->changed, &pool->lock, left < SLICE ? left : SLICE);
+    for (eddy__list *l = pool->workers.next; l != &pool->workers; l = l->next)
+      eddy__stop_send(eddy__container_of(l, eddy__worker, link));
+  }
+  bool done = pool->nworkers == 0;
+  pool->abandoned = true;
+  uv_mutex_unlock(&pool->lock);
+  join_ended(pool);
+  return done;
+}

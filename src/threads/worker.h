@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.h - one thread of a pool: its state, its loop, the call that it carries out.
+ * Owns:   eddy__worker: the thread's until it has ended, then whoever joins it frees it.
+ * Uses:   pool.h, state.h, stop.h.      Used by: pool.c, stop.c.
+ * Touch:  with care.
+ */
+#ifndef EDDY_THREADS_WORKER_H
+#define EDDY_THREADS_WORKER_H
+
+#include <signal.h>
+
+#include "threads/pool.h"
+
+struct eddy__worker {
+  eddy__list link;       /* under the pool's lock: in pool->workers or pool->ended */
+  eddy__list idle;       /* under the lock: in pool->idle */
+  eddy__pool *pool;
+  uv_thread_t thread;
+  uv_cond_t cond;        /* it is called, while it is asleep */
+  bool asleep;           /* under the lock: on cond */
+  bool in_loop;          /* under the lock: it waits in its loop, as tasks of earlier calls go on there */
+  bool has_nudge;        /* under the lock: the mail `nudge` is on its way */
+  bool has_summons;      /* under the lock: the mail `summons` is */
+  atomic_bool called;    /* there is something to do */
+  atomic_bool ending;    /* whatever it does is to be stopped */
+  eddy__call *call;      /* written under the lock, by itself */
+  eddy__mailbox *box;    /* of its loop; under the lock, NULL before it has one */
+  eddy__mail nudge;      /* the call is to be stopped */
+  eddy__mail summons;    /* there is something to do */
+
+  /* its own */
+  eddy__parcel *init;
+  lua_State *L;
+  eddy__loop *loop;
+  eddy__task *task;      /* carries out the calls, one after the other */
+  eddy__ready stopping;  /* in the ready queue, when it `is_stopping` */
+  bool is_stopping;
+  bool is_parked;        /* the task waits for a call */
+  bool has_failed;       /* init has: no other worker would do better */
+  char *problem;         /* why it has ended, when it was not asked to */
+  char *text;            /* traceback of the call's error */
+  uint64_t first_raised; /* when the call was first told to stop, uv_hrtime(); 0: not yet */
+  volatile sig_atomic_t in_call; /* Lua code of a call may run: the hook may be set */
+};
+
+/* The main function of the thread. */
+void eddy__worker_live(void *worker);
+
+/* Under the pool's lock: tells a worker that waits that there is something to do. */
+void eddy__worker_call(eddy__worker *w);
+
+#endif
