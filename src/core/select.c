@@ -83,6 +83,12 @@ static int take_first(lua_State *L, selecting *s) {
       return 1;
     }
     const eddy__selectable *kind = selectable(L, source);
+    if (kind->try_take != NULL) {
+      int n = kind->try_take(L, source);
+      if (n < 0) continue;
+      lua_remove(L, source);
+      return n + 1;
+    }
     if (!kind->is_ready(L, source)) continue;
     if (kind->take == NULL) return 2;
     lua_getfield(L, source, kind->take);

@@ -17,6 +17,9 @@ typedef struct eddy__selectable {
    *   [-0, +0, v] */
   eddy__list *(*watch)(lua_State *L, int idx);
   const char *take; /* the method that takes from a ready one, at once; NULL: nothing is taken */
+  /* Instead of is_ready and take, where another thread may be faster: takes what is there and pushes it. Returns how
+   * many values, or -1 if there was nothing. NULL: it is not needed.   [-0, +n, v] */
+  int (*try_take)(lua_State *L, int idx);
 } eddy__selectable;
 
 /* Makes the type whose metatable is at the top selectable; `s` is static.   [-0, +0, m] */

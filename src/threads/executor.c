@@ -144,12 +144,9 @@ static eddy__call *pack(lua_State *L, eddy__loop *loop, int idx, const eddy__wai
   lua_insert(L, idx); /* the pool; f is at idx + 1 */
   eddy__call *call = eddy__call_new(L, loop, idx + 1, wait);
   lua_replace(L, idx + 1);
-  lua_settop(L, idx + 1);
-  if (idx > 1) {
-    lua_replace(L, 2);
-    lua_replace(L, 1);
-    lua_settop(L, 2);
-  }
+  lua_copy(L, idx, 1);
+  lua_copy(L, idx + 1, 2);
+  lua_settop(L, 2);
   return call;
 }
 

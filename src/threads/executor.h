@@ -15,6 +15,7 @@
 void eddy__pool_own(eddy__pool *pool, eddy__loop *loop);
 void eddy__pool_disown(eddy__pool *pool);
 
+void eddy__channel_room(lua_State *L, eddy__runtime *rt);
 void eddy__executor_room(lua_State *L, eddy__runtime *rt);
 void eddy__thread_room(lua_State *L, eddy__runtime *rt);
 

@@ -15,4 +15,5 @@ void eddy__threads_room(lua_State *L, eddy__runtime *rt) {
   eddy__call_room(L, rt);
   eddy__executor_room(L, rt);
   eddy__thread_room(L, rt);
+  eddy__channel_room(L, rt);
 }

@@ -99,9 +99,7 @@ static int pack_outcome(lua_State *L, eddy__worker *w, int status) {
   } else if (eddy__stop_is(L, -1, w)) {
     return EDDY_C_STOPPED;
   }
-  lua_replace(L, BASE + 1);
-  lua_settop(L, BASE + 1);
-  lua_pushvalue(L, BASE + 1);
+  lua_pushvalue(L, BASE + 1); /* the error */
   if (pack(L, w, BASE + 1, EDDY_PACK_ERROR)) return EDDY_C_FAILED;
   lua_pushcfunction(L, l_pack_text);
   lua_insert(L, BASE + 1);
