@@ -15,7 +15,7 @@ local TYPES = {
   { "generator", "Generator", "next aclose" },
   { "loop", "Loop", "time call_soon call_later call_at create_future create_task run_forever run_until_complete stop "
     .. "close is_running is_closed get_debug set_debug set_exception_handler get_exception_handler "
-    .. "call_exception_handler" },
+    .. "call_exception_handler call_soon_threadsafe run_in_executor set_default_executor shutdown_default_executor" },
   { "handle", "Handle", "cancel cancelled when" },
   { "scope", "Timeout", "when reschedule expired" },
   { "group", "TaskGroup", "create_task start cancel" },
@@ -27,6 +27,8 @@ local TYPES = {
   { "barrier", "Barrier", "wait reset abort" },
   { "queue", "Queue", "put get put_nowait get_nowait items task_done join shutdown qsize empty full" },
   { "priority_queue", "Queue", "put get put_nowait get_nowait" },
+  { "channel", "Channel", "send recv try_send try_recv close is_closed" },
+  { "pool", "ThreadPool", "submit map close" },
   { "var", "ContextVar", "get set reset" },
   { "context", "Context", "run get copy" },
   { "exception_group", "ExceptionGroup", "split subgroup" },
@@ -100,7 +102,8 @@ end)
 
 describe("metamethods that are called by hand refuse", function()
   for _, object in ipairs { "future", "task", "coro", "generator", "loop", "handle", "scope", "group", "runner", "lock",
-    "semaphore", "event", "condition", "barrier", "queue", "iterator", "hold", "var", "context", "token" } do
+    "semaphore", "event", "condition", "barrier", "queue", "channel", "pool", "iterator", "hold", "var", "context",
+    "token" } do
     for _, wrong in ipairs { "", "nil", "{}", "1", "noop", "file", "light", "thread", "err", "other" } do
       it(("what is no %s: (%s)"):format(object, wrong), function()
         local call = misuse.prepare(object .. ", handle, future")   -- for its objects
@@ -131,6 +134,8 @@ describe("an object whose finalizer was called by hand", function()
     barrier = function(o) return o:reset(), o:abort(), tostring(o) end,
     queue = function(o) return o:put(1), o:get(), o:shutdown(), pcall(o.get, o) end,
     iterator = function(o) return pcall(eddy.wait_for, o, 0.001) end,
+    channel = function(o) return pcall(o.send, o, 1), pcall(o.recv, o), pcall(o.close, o), pcall(tostring, o) end,
+    pool = function(o) return pcall(o.submit, o, print), pcall(o.close, o), tostring(o) end,
   }
   for name, use in pairs(AFTERWARDS) do
     it("can still be used: " .. name, function()

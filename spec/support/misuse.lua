@@ -41,6 +41,8 @@ local objects = {
   barrier = function() return eddy.Barrier(2) end,
   queue = function() return eddy.Queue() end,
   priority_queue = function() return eddy.PriorityQueue() end,
+  channel = function() return eddy.Channel(1) end,
+  pool = function() return eddy.ThreadPool { workers = 1 } end,
   var = function() return eddy.ContextVar("var") end,
   context = function() return eddy.copy_context() end,
   token = function() return eddy.ContextVar("var"):set(1) end,

@@ -313,6 +313,7 @@ static int resume(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool ag
     if (raises && dead) lua_resetthread(co); /* its <close> variables, if it is one of Lua's own */
     lua_xmove(co, L, 1);
   }
+  if (rt->is_stop != NULL && rt->is_stop(L, -1)) raises = true;
   return raises ? lua_error(L) : 2;
 }
 

@@ -518,7 +518,7 @@ static eddy__list *watch(lua_State *L, int idx) {
   return &((queue *)lua_touserdata(L, idx))->watchers;
 }
 
-static const eddy__selectable selectable = {has_item, watch, "get_nowait"};
+static const eddy__selectable selectable = {has_item, watch, "get_nowait", NULL};
 
 /* [-0, +1, v] */
 static int new_queue(lua_State *L, int kind) {

@@ -41,6 +41,9 @@ typedef struct eddy__runtime {
   const void *meta_future, *meta_task; /* identities of two metatables, for the shortest of checks */
   const void *meta_streams[EDDY_STREAM_TYPES];  /* and those of the kinds of stream there are; NULL ends them */
 
+  /* In a thread that works for another state: whether the error at idx ends the call that it carries out, so that
+   * nothing catches it; else NULL.   [-0, +0, -] */
+  bool (*is_stop)(lua_State *L, int idx);
   bool has_contexts;    /* a ContextVar was set once: from then on tasks inherit */
   bool refused;         /* a thread that waits was resumed by somebody else, and has suspended itself again */
   eddy__nesting nest;

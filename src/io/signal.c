@@ -378,7 +378,7 @@ void eddy__signal_room(lua_State *L, eddy__runtime *rt) {
                                       {"remove_signal_handler", l_remove_signal_handler},
                                       {NULL, NULL}};
   static const luaL_Reg functions[] = {{"signals", l_signals}, {NULL, NULL}};
-  static const eddy__selectable selectable = {is_ready, watch, "next_nowait"};
+  static const eddy__selectable selectable = {is_ready, watch, "next_nowait", NULL};
   eddy__object_type(L, &type_signals, NULL, methods, meta, lua_gettop(L) - 1);
   eddy__selectable_set(L, &selectable);
   lua_pop(L, 1);

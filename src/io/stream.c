@@ -203,7 +203,7 @@ static eddy__list *watch(lua_State *L, int idx) {
   return &s->watchers;
 }
 
-static const eddy__selectable selectable = {is_readable, watch, NULL};
+static const eddy__selectable selectable = {is_readable, watch, NULL, NULL};
 
 void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *methods) {
   static const eddy__type base = {"stream"};

@@ -21,7 +21,7 @@ static const eddy__type type_box = {"eddy.call"};
 enum { TRIES = 4 };
 static const uint64_t PATIENCE_NS = 5000000; /* until a stop is asked for again; twice as long each time */
 
-/* --- its life ------------------------------------------------------------------------------------------------- */
+/* --- its life ----------------------------------------------------------------------------------------------------- */
 
 void eddy__call_release(eddy__call *call) {
   if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) > 1) return;
@@ -113,7 +113,7 @@ eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__
   eddy__call **box = eddy__object_new(L, &type_box, sizeof *box, 0);
   eddy__mailbox *home = eddy__mailbox_of(loop);
   eddy__call *call = home != NULL ? calloc(1, sizeof *call) : NULL;
-  if (call == NULL) luaL_error(L, "not enough memory");
+  if (call == NULL) return luaL_error(L, "not enough memory"), NULL;
   atomic_init(&call->refs, 1);
   call->home = eddy__mailbox_retain(home);
   call->mail.deliver = on_home;
@@ -127,7 +127,7 @@ eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__
   return call;
 }
 
-/* --- waiting ---------------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 /* Nobody waits for it any longer. */
 static void abandon(eddy__task *task, eddy__call *call) {
@@ -231,7 +231,7 @@ int eddy__call_wait(lua_State *L, eddy__task *task) {
   return eddy__suspend(L, task, call->wait, k_wait);
 }
 
-/* --- as a Task -------------------------------------------------------------------------------------------------- */
+/* --- as a Task ---------------------------------------------------------------------------------------------------- */
 
 /* The body of the Task: 1: the box.   [-0, +n, y] */
 static int l_task(lua_State *L) {

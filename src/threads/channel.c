@@ -24,7 +24,7 @@ struct eddy__channel {
 
 enum { FIRST_PLACES = 8 };
 
-/* --- the ring ------------------------------------------------------------------------------------------------------ */
+/* --- the ring ----------------------------------------------------------------------------------------------------- */
 
 /* Room for one more, and for all that may come back. */
 static bool make_room(eddy__channel *ch) {
@@ -57,7 +57,7 @@ static eddy__parcel *shift(eddy__channel *ch) {
   return parcel;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 eddy__channel *eddy__channel_new(size_t capacity) {
   eddy__channel *ch = calloc(1, sizeof *ch);
@@ -116,7 +116,7 @@ void eddy__channel_release(void *channel) {
   let_go(ch);
 }
 
-/* --- parties --------------------------------------------------------------------------------------------------------- */
+/* --- parties ------------------------------------------------------------------------------------------------------ */
 
 /* Under the lock: takes the first party off the list and tells it; NULL if there is none. Those whose loop is closed
  * are passed over: no task of theirs will run again. */
@@ -209,7 +209,7 @@ eddy__parcel *eddy__party_drop(eddy__party *party, bool back, bool *told) {
   return parcel;
 }
 
-/* --- sending and receiving ---------------------------------------------------------------------------------------------- */
+/* --- sending and receiving ---------------------------------------------------------------------------------------- */
 
 int eddy__channel_send(eddy__channel *ch, eddy__parcel *parcel, eddy__party *party) {
   int rc = EDDY_CH_DONE;

@@ -15,19 +15,29 @@
 
 static const eddy__type type_channel = {"Channel"}, type_box = {"eddy.party"};
 
-enum { MOST = 1 << 28 };
-enum { SELF = 1, ITEM, BOX = 3 }; /* the frame of a suspended send or recv */
+enum {
+  MOST = 1 << 28
+};
+enum {
+  SELF = 1,
+  ITEM,
+  BOX = 3
+}; /* the frame of a suspended send or recv */
 
 typedef struct channel {
   eddy__channel *shared; /* first: see eddy__shareable_register */
-  eddy__list watchers;   /* of select: told when there may be something to receive */
-  eddy__party *watch;    /* of this state, for them; or NULL */
+  eddy__list watchers; /* of select: told when there may be something to receive */
+  eddy__party *watch; /* of this state, for them; or NULL */
 } channel;
 
 /* [-0, +0, v] */
-static channel *check(lua_State *L) { return eddy__object_check(L, SELF, &type_channel); }
+static channel *check(lua_State *L) {
+  channel *ch = eddy__object_check(L, SELF, &type_channel);
+  if (ch->shared == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "the channel was finalized by hand");
+  return ch;
+}
 
-/* --- one object for each channel ------------------------------------------------------------------------------------ */
+/* --- one object for each channel ---------------------------------------------------------------------------------- */
 
 static void drop_watch(channel *ch) {
   bool told;
@@ -37,7 +47,7 @@ static void drop_watch(channel *ch) {
 
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  channel *ch = check(L);
+  channel *ch = eddy__object_check(L, SELF, &type_channel);
   if (ch->shared == NULL) return 0;
   drop_watch(ch);
   eddy__channel_release(ch->shared);
@@ -69,7 +79,7 @@ static int l_new(lua_State *L) {
   return 1;
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 /* The wait is over, however: 1 the box.   [-0, +0, -] */
 static int l_box_gc(lua_State *L) {
@@ -109,7 +119,7 @@ static void cancel_wait(eddy__task *task, eddy__cancelling *request) {
 static const eddy__wait wait_send = {"Channel:send", cancel_wait};
 static const eddy__wait wait_recv = {"Channel:recv", cancel_wait};
 
-/* --- send -------------------------------------------------------------------------------------------------------------- */
+/* --- send --------------------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 static int raise_closed(lua_State *L, const char *name) {
@@ -173,7 +183,7 @@ static int l_try_send(lua_State *L) {
   return 1;
 }
 
-/* --- recv -------------------------------------------------------------------------------------------------------------- */
+/* --- recv --------------------------------------------------------------------------------------------------------- */
 
 static int k_recv(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -239,7 +249,7 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-/* --- select ------------------------------------------------------------------------------------------------------------ */
+/* --- select ------------------------------------------------------------------------------------------------------- */
 
 static void on_watch(eddy__party *party) { eddy__select_tell(&((channel *)party->owner)->watchers); }
 
@@ -247,13 +257,15 @@ static bool is_idle(const eddy__party *party) { return eddy__list_empty(&((chann
 
 /* [-0, +0, -] */
 static bool is_ready(lua_State *L, int idx) {
-  return eddy__channel_look(((channel *)lua_touserdata(L, idx))->shared).is_ready;
+  channel *ch = lua_touserdata(L, idx);
+  return ch->shared == NULL || eddy__channel_look(ch->shared).is_ready;
 }
 
 /* Another thread may be faster, so looking is not enough.   [-0, +(0|1), v] */
 static int try_take(lua_State *L, int idx) {
   channel *ch = lua_touserdata(L, idx);
   eddy__parcel *parcel;
+  if (ch->shared == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "the channel was finalized by hand");
   int rc = eddy__channel_recv(ch->shared, &parcel, NULL);
   if (rc == EDDY_CH_WAIT) return -1;
   if (rc == EDDY_CH_DONE) return eddy__parcel_unpack(L, parcel);
@@ -277,7 +289,7 @@ static eddy__list *watch(lua_State *L, int idx) {
   return &ch->watchers;
 }
 
-/* --- the room ------------------------------------------------------------------------------------------------------------ */
+/* --- the room ----------------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, m] */
 void eddy__channel_room(lua_State *L, eddy__runtime *rt) {
@@ -288,8 +300,11 @@ void eddy__channel_room(lua_State *L, eddy__runtime *rt) {
                                      {"close", l_close},
                                      {"is_closed", l_is_closed},
                                      {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__call", l_recv},   {"__close", l_close}, {"__gc", l_gc},
-                                  {"__len", l_len},     {"__tostring", l_tostring},
+  static const luaL_Reg meta[] = {{"__call", l_recv},
+                                  {"__close", l_close},
+                                  {"__gc", l_gc},
+                                  {"__len", l_len},
+                                  {"__tostring", l_tostring},
                                   {NULL, NULL}};
   static const luaL_Reg box_meta[] = {{"__gc", l_box_gc}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"Channel", l_new}, {NULL, NULL}};

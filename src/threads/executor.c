@@ -28,7 +28,11 @@ typedef struct executor {
 /* --- pools as objects --------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, v] */
-static executor *check(lua_State *L, int arg) { return eddy__object_check(L, arg, &type_pool); }
+static executor *check(lua_State *L, int arg) {
+  executor *e = eddy__object_check(L, arg, &type_pool);
+  if (e->pool == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "the pool was finalized by hand");
+  return e;
+}
 
 /* Pushes a new pool.   [-0, +1, m] */
 static executor *push_pool(lua_State *L, int workers, size_t limit) {
@@ -48,7 +52,7 @@ static executor *push_pool(lua_State *L, int workers, size_t limit) {
 
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  executor *e = check(L, 1);
+  executor *e = eddy__object_check(L, 1, &type_pool);
   eddy__pool *pool = e->pool;
   if (pool == NULL) return 0;
   e->pool = NULL;
@@ -76,7 +80,7 @@ static executor *push_default(lua_State *L, eddy__loop *loop) {
     eddy__pool_own(e->pool, loop);
   }
   lua_remove(L, -2);
-  return lua_touserdata(L, -1);
+  return check(L, lua_gettop(L));
 }
 
 /* Starts one more worker for a call if the pool of the object at idx wants one.   [-0, +0, v] */
@@ -101,7 +105,7 @@ static void submit(lua_State *L, int idx) {
   if (problem != NULL) eddy__error_throw(L, EDDY_E_BROKEN_WORKER, "'%s': %s", call->wait->name, problem);
 }
 
-/* --- calls ---------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 static const eddy__wait wait_room = {"ThreadPool", eddy__line_cancel};
 static const eddy__wait wait_thread = {"to_thread", eddy__call_cancel};
@@ -226,7 +230,7 @@ static int l_map(lua_State *L) {
   return 1;
 }
 
-/* --- the end of a pool ------------------------------------------------------------------------------------------------ */
+/* --- the end of a pool -------------------------------------------------------------------------------------------- */
 
 static const eddy__wait wait_close = {"ThreadPool:close", eddy__line_cancel};
 
@@ -307,12 +311,12 @@ static int l_pool(lua_State *L) {
 
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
-  executor *e = check(L, 1);
-  lua_pushfstring(L, "<ThreadPool workers=%d%s>", e->pool->most, e->is_closed ? ", closed" : "");
+  executor *e = eddy__object_check(L, 1, &type_pool);
+  lua_pushfstring(L, "<ThreadPool workers=%d%s>", e->pool != NULL ? e->pool->most : 0, e->is_closed ? ", closed" : "");
   return 1;
 }
 
-/* --- the loop's default pool -------------------------------------------------------------------------------------------- */
+/* --- the loop's default pool -------------------------------------------------------------------------------------- */
 
 /* loop:set_default_executor(pool)   [-0, +0, v] */
 static int l_set_default(lua_State *L) {
@@ -334,7 +338,7 @@ static int l_shutdown_default(lua_State *L) {
   return shut(L, false);
 }
 
-/* --- the room ------------------------------------------------------------------------------------------------------------- */
+/* --- the room ----------------------------------------------------------------------------------------------------- */
 
 /* [-0, +0, m] */
 void eddy__executor_room(lua_State *L, eddy__runtime *rt) {

@@ -15,7 +15,7 @@
 #include <pthread.h>
 #endif
 
-/* --- birth and death -------------------------------------------------------------------------------------------- */
+/* --- birth and death ---------------------------------------------------------------------------------------------- */
 
 static void on_news(eddy__mail *mail, eddy__loop *loop);
 
@@ -60,7 +60,7 @@ void eddy__pool_release(eddy__pool *pool) {
   free(pool);
 }
 
-/* --- news ---------------------------------------------------------------------------------------------------------- */
+/* --- news --------------------------------------------------------------------------------------------------------- */
 
 /* Wakes those at home who wait: they look again. */
 static void on_news(eddy__mail *mail, eddy__loop *loop) {
@@ -96,7 +96,7 @@ void eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
   if (before != NULL) eddy__mailbox_release(before);
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------------------ */
+/* --- the queue ---------------------------------------------------------------------------------------------------- */
 
 bool eddy__pool_full(eddy__pool *pool) {
   uv_mutex_lock(&pool->lock);
@@ -146,7 +146,7 @@ const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call) {
   const char *problem = pool->broken != NULL        ? pool->broken
                         : pool->closing             ? "the pool is closed"
                         : pool->nworkers == 0       ? "no thread could be started"
-                                                    : NULL;
+                                              : NULL;
   if (problem == NULL) {
     *pool->last = call;
     pool->last = &call->next;
@@ -159,7 +159,7 @@ const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call) {
   return problem;
 }
 
-/* --- workers -------------------------------------------------------------------------------------------------------- */
+/* --- workers ------------------------------------------------------------------------------------------------------ */
 
 static void free_worker(eddy__worker *w) {
   uv_cond_destroy(&w->cond);
@@ -201,7 +201,7 @@ int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init) {
 static void return_all(eddy__call *call, const char *text, int outcome) {
   for (eddy__call *next; call != NULL; call = next) {
     next = call->next;
-    if (text != NULL && (call->text = malloc(strlen(text) + 1)) != NULL) strcpy(call->text, text);
+    call->text = eddy__text_copy(text);
     eddy__call_return(call, outcome);
   }
 }
@@ -254,7 +254,7 @@ void eddy__pool_leave(eddy__pool *pool, eddy__worker *w) {
   eddy__pool_release(pool);
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 void eddy__pool_close(eddy__pool *pool, bool quit) {
   eddy__call *waiting = NULL;

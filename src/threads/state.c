@@ -35,11 +35,15 @@ void eddy__setup_free(eddy__setup *setup) {
   free(setup);
 }
 
+char *eddy__text_copy(const char *text) {
+  size_t size = text != NULL ? strlen(text) + 1 : 0;
+  char *copy = size > 0 ? malloc(size) : NULL;
+  return copy != NULL ? memcpy(copy, text, size) : NULL;
+}
+
 /* A copy of the string at the top, which it pops; NULL if it is none, or there is no memory.   [-1, +0, -] */
 static char *take_string(lua_State *L) {
-  const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  char *copy = s != NULL ? malloc(strlen(s) + 1) : NULL;
-  if (copy != NULL) strcpy(copy, s);
+  char *copy = lua_type(L, -1) == LUA_TSTRING ? eddy__text_copy(lua_tostring(L, -1)) : NULL;
   lua_pop(L, 1);
   return copy;
 }

@@ -14,6 +14,9 @@
  * global. */
 typedef struct eddy__setup eddy__setup;
 
+/* A copy of a text, for malloc's free; NULL for NULL, and without memory. */
+char *eddy__text_copy(const char *text);
+
 /* Looks at this state. Raises for lack of memory.   [-0, +0, m] */
 eddy__setup *eddy__setup_new(lua_State *L);
 void eddy__setup_free(eddy__setup *setup);

@@ -7,8 +7,8 @@
  *         makes Lua code run at half its speed: it serves where there are no such signals.
  *
  * The hook raises one error, once. pcall and xpcall of a worker let that error through, so one is enough to unwind a
- * call, and its <close> handlers run in peace. Code that goes on all the same (a coroutine has caught it) for longer
- * than GRACE_NS is told again, at each instruction.
+ * call, and its <close> handlers run in peace; so does coroutine.resume. Code that goes on all the same for longer than
+ * GRACE_NS is told again, at each instruction.
  */
 #include "threads/stop.h"
 
@@ -149,6 +149,12 @@ bool eddy__stop_is(lua_State *L, int idx, eddy__worker *w) {
   return same;
 }
 
+/* [-0, +0, -] */
+static bool is_stop(lua_State *L, int idx) {
+  eddy__worker *w = worker_of(L);
+  return w != NULL && eddy__stop_is(L, idx, w);
+}
+
 /* The first time that the worker acts on it: the task that carries out the call is cancelled, and with it what it
  * waits for.   [-0, +0, -] */
 static void cancel_task(lua_State *L, eddy__worker *w) {
@@ -248,14 +254,13 @@ void eddy__stop_deadlock(lua_State *L, eddy__worker *w) {
   lua_pop(L, 2);
 }
 
-/* --- pcall and xpcall ----------------------------------------------------------------------------------------------- */
+/* --- pcall and xpcall --------------------------------------------------------------------------------------------- */
 
 /* What stands above ctx is what the function has returned or raised.   [-0, +n, v] */
 static int k_pcall(lua_State *L, int status, lua_KContext ctx) {
   int base = (int)ctx;
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - base;
-  eddy__worker *w = worker_of(L);
-  if (w != NULL && eddy__stop_is(L, -1, w)) return lua_error(L);
+  if (is_stop(L, -1)) return lua_error(L);
   lua_pushboolean(L, 0);
   lua_insert(L, -2);
   return 2;
@@ -289,6 +294,7 @@ void eddy__stop_functions(lua_State *L, eddy__worker *w) {
   eddy__error_wrap(L, EDDY_E_CANCELLED);
   lua_rawseti(L, -2, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+  w->loop->rt->is_stop = is_stop;
   lua_pushglobaltable(L);
   eddy__runtime_functions(L, w->loop->rt, functions);
   lua_pop(L, 1);

@@ -21,13 +21,7 @@ enum { SELF = 1, HANDLER, BASE = HANDLER }; /* the frame of the serving task */
 
 static const uint64_t SPIN_NS = 20000; /* the next call often comes as soon as home has the result of the last */
 
-/* --- carrying out a call -------------------------------------------------------------------------------------------- */
-
-/* A copy of a text; NULL without memory. */
-static char *copy_text(const char *text) {
-  char *copy = text != NULL ? malloc(strlen(text) + 1) : NULL;
-  return copy != NULL ? strcpy(copy, text) : NULL;
-}
+/* --- carrying out a call ------------------------------------------------------------------------------------------ */
 
 /* The message handler of calls: notes the traceback where the error happens.   [-1, +1, m] */
 static int l_handler(lua_State *L) {
@@ -35,7 +29,7 @@ static int l_handler(lua_State *L) {
   if (eddy__stop_is(L, 1, w)) return 1;
   luaL_traceback(L, L, NULL, 1);
   free(w->text);
-  w->text = copy_text(lua_tostring(L, -1));
+  w->text = eddy__text_copy(lua_tostring(L, -1));
   lua_settop(L, 1);
   return 1;
 }
@@ -122,7 +116,7 @@ static void finish(lua_State *L, eddy__worker *w, int status) {
   lua_settop(L, BASE);
 }
 
-/* --- one call after the other --------------------------------------------------------------------------------------- */
+/* --- one call after the other ------------------------------------------------------------------------------------- */
 
 static int k_serve(lua_State *L, int status, lua_KContext ctx);
 static int k_call(lua_State *L, int status, lua_KContext ctx);
@@ -230,7 +224,7 @@ static int k_init(lua_State *L, int status, lua_KContext ctx) {
   }
   const char *text = eddy__error_text(L, -1);
   lua_pushfstring(L, "init has failed: %s", text);
-  w->problem = copy_text(lua_tostring(L, -1));
+  w->problem = eddy__text_copy(lua_tostring(L, -1));
   w->has_failed = true;
   return 0;
 }
@@ -249,7 +243,7 @@ static int l_serve(lua_State *L) {
   return k_init(L, lua_pcallk(L, 0, 0, 0, 0, k_init), 0);
 }
 
-/* --- the thread --------------------------------------------------------------------------------------------------------- */
+/* --- the thread --------------------------------------------------------------------------------------------------- */
 
 /* 1: the worker. Makes the state what it has to be.   [-0, +0, e] */
 static int l_open(lua_State *L) {
@@ -278,7 +272,7 @@ static bool open_state(eddy__worker *w) {
   lua_pushcfunction(w->L, l_open);
   lua_pushlightuserdata(w->L, w);
   if (lua_pcall(w->L, 1, 0, 0) != LUA_OK) {
-    w->problem = copy_text(lua_tostring(w->L, -1));
+    w->problem = eddy__text_copy(lua_tostring(w->L, -1));
     return false;
   }
   return lua_checkstack(w->L, 40);
@@ -364,7 +358,7 @@ void eddy__worker_live(void *worker) {
     run(w);
   }
   if (w->loop == NULL && w->problem == NULL)
-    w->problem = copy_text("not enough memory for a worker's state");
+    w->problem = eddy__text_copy("not enough memory for a worker's state");
   close_state(w);
   eddy__pool_leave(w->pool, w);
 }

@@ -1,0 +1,163 @@
+-- eddy.ThreadPool.
+
+local eddy = require "eddy"
+
+local function raises(class, f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_true(eddy.is_error(err, class), tostring(err))
+end
+
+describe("a ThreadPool", function()
+  it("gives a Task for each call", function()
+    local pool <close> = eddy.ThreadPool { workers = 2 }
+    local tasks = {}
+    for i = 1, 20 do tasks[i] = pool:submit(function(n) return n * n end, i) end
+    local squares = eddy.gather(tasks)
+    for i = 1, 20 do assert.equal(i * i, squares[i]) end
+    assert.equal("<ThreadPool workers=2>", tostring(pool))
+  end)
+
+  it("begins calls in the order in which they were submitted", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local channel = eddy.Channel(100)
+    local tasks = {}
+    for i = 1, 20 do tasks[i] = pool:submit(function(ch, n) ch:send(n) end, channel, i) end
+    eddy.gather(tasks)
+    for i = 1, 20 do assert.equal(i, channel:try_recv()) end
+  end)
+
+  it("makes as many workers as it needs, and keeps them", function()
+    local pool <close> = eddy.ThreadPool { workers = 3 }
+    local function state() return tostring(_G) end
+    local first = pool:submit(state):await()
+    assert.equal(first, pool:submit(state):await())
+    local gate, begun = eddy.Channel(), eddy.Channel(10)
+    local function hold(g, b)
+      b:send(tostring(_G))
+      g:recv()
+    end
+    local tasks = { pool:submit(hold, gate, begun), pool:submit(hold, gate, begun), pool:submit(hold, gate, begun) }
+    local states = {}
+    for _ = 1, 3 do states[begun:recv()] = true end
+    for _ = 1, 3 do gate:send(true) end
+    eddy.gather(tasks)
+    local n = 0
+    for _ in pairs(states) do n = n + 1 end
+    assert.equal(3, n)
+  end)
+
+  it("calls init once in each worker", function()
+    local step = 5
+    local pool <close> = eddy.ThreadPool { workers = 1, init = function()
+      eddy.sleep(0)
+      _G.count = (_G.count or 0) + step
+    end }
+    assert.equal(5, pool:submit(function() return _G.count end):await())
+    assert.equal(5, pool:submit(function() return _G.count end):await())
+  end)
+
+  it("is broken when init fails", function()
+    local pool <close> = eddy.ThreadPool { workers = 1, init = function() error("no such thing", 0) end }
+    local task = pool:submit(print)
+    eddy.wait { task }
+    assert.is_true(eddy.is_error(task:exception(), eddy.BrokenWorkerError))
+    assert.is_truthy(task:exception().message:find("no such thing", 1, true))
+    raises(eddy.BrokenWorkerError, function() pool:submit(print) end)
+  end)
+
+  it("waits in submit while the queue is full", function()
+    local pool <close> = eddy.ThreadPool { workers = 1, queue = 2 }
+    local gate = eddy.Channel()
+    local tasks = { pool:submit(function(g) g:recv() end, gate) }
+    local submitted = 0
+    local submitter = eddy.create_task(function()
+      for i = 1, 6 do
+        tasks[#tasks + 1] = pool:submit(function(n) return n end, i)
+        submitted = submitted + 1
+      end
+    end)
+    for _ = 1, 20 do eddy.sleep(0.001) end
+    assert.is_true(submitted >= 2 and submitted <= 3)
+    gate:send(true)
+    submitter:await()
+    assert.equal(6, eddy.gather(tasks)[7])
+  end)
+
+  it("takes its place in the line back when a waiting submit is cancelled", function()
+    local pool <close> = eddy.ThreadPool { workers = 1, queue = 1 }
+    local gate, begun = eddy.Channel(), eddy.Channel(1)
+    local first = pool:submit(function(g, b) b:send(1) g:recv() end, gate, begun)
+    begun:recv()
+    local second = pool:submit(function() return 2 end)
+    local third = eddy.create_task(pool.submit, pool, function() return 3 end)
+    local fourth = eddy.create_task(pool.submit, pool, function() return 4 end)
+    eddy.sleep(0)
+    third:cancel()
+    gate:send(true)
+    assert.equal(4, fourth:await():await())
+    eddy.gather(first, second)
+    assert.is_true(third:cancelled())
+  end)
+
+  it("maps a list in chunks, in order", function()
+    local pool <close> = eddy.ThreadPool { workers = 2 }
+    local list, factor = {}, 3
+    for i = 1, 100 do list[i] = i end
+    for _, chunk in ipairs { 1, 7, 100, 1000 } do
+      local results = pool:map(function(n) return n * factor end, list, { chunk = chunk })
+      assert.equal(100, results.n)
+      for i = 1, 100 do assert.equal(3 * i, results[i]) end
+    end
+    assert.equal(300, pool:map(function(n) return n * factor end, list)[100])
+    assert.same({ n = 0 }, pool:map(print, {}))
+    assert.has_error(function() pool:map(function(n) if n == 50 then error("fifty", 0) end end, list) end, "fifty")
+  end)
+
+  it("waits in close for what was submitted, and takes no more", function()
+    local pool = eddy.ThreadPool { workers = 1 }
+    local task = pool:submit(function() eddy.sleep(0.01) return "done" end)
+    pool:close()
+    assert.is_true(task:done())
+    assert.equal("done", task:result())
+    raises(eddy.RuntimeError, function() pool:submit(print) end)
+    raises(eddy.RuntimeError, function() pool:map(print, {}) end)
+    raises(eddy.RuntimeError, function() eddy.run_in_executor(pool, print) end)
+    pool:close()
+  end)
+
+  it("stops its calls when its scope ends by an error", function()
+    local task
+    local ok = pcall(function()
+      local pool <close> = eddy.ThreadPool { workers = 1 }
+      task = pool:submit(function() while true do end end)
+      eddy.sleep(0.002)
+      error("out")
+    end)
+    assert.is_false(ok)
+    eddy.wait { task }
+    assert.is_true(task:cancelled())
+  end)
+
+  it("serves one run after the other #plain", function()
+    local pool = eddy.ThreadPool { workers = 1 }
+    for i = 1, 3 do
+      assert.equal(i, eddy.run(function() return pool:submit(function(n) return n end, i):await() end))
+    end
+    pool:close()
+  end)
+
+  it("checks its options and arguments", function()
+    assert.has_error(function() eddy.ThreadPool { worker = 1 } end,
+      "bad argument #1 to 'ThreadPool' (unknown option 'worker')")
+    assert.has_error(function() eddy.ThreadPool { workers = 0 } end)
+    assert.has_error(function() eddy.ThreadPool { init = 5 } end,
+      "bad argument #1 to 'ThreadPool' (option 'init': function expected, got number)")
+    local file <close> = io.tmpfile()
+    assert.has_error(function() eddy.ThreadPool { init = function() return file end } end)
+    local pool <close> = eddy.ThreadPool {}
+    assert.has_error(function() pool:submit() end, "bad argument #1 to 'submit' (function expected, got no value)")
+    assert.has_error(function() pool:map(print) end)
+    assert.has_error(function() pool:map(print, {}, { chunk = 0 }) end)
+  end)
+end)

@@ -1,0 +1,196 @@
+-- Stopping a call in another thread.
+
+local eddy = require "eddy"
+
+require("eddy.busted").timeout = 60
+
+local function raises(class, f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok)
+  assert.is_true(eddy.is_error(err, class), tostring(err))
+end
+
+-- Starts f(channel, ...) in a thread and cancels it when it has sent something. Returns what the await raised, how
+-- long that took and the channel.
+local function cancel_when_begun(f, ...)
+  local channel = eddy.Channel(16)
+  local task = eddy.create_task(eddy.to_thread, f, channel, ...)
+  channel:recv()
+  local before = eddy.time()
+  task:cancel("enough")
+  local ok, err = pcall(eddy.await, task)
+  assert.is_false(ok)
+  return err, eddy.time() - before, channel
+end
+
+local function assert_cancelled(err)
+  assert.is_true(eddy.is_error(err, eddy.CancelledError))
+  assert.equal("enough", err.message)
+end
+
+describe("a call in a thread that is cancelled", function()
+  it("ends at its next instructions", function()
+    local err, seconds = cancel_when_begun(function(ch)
+      ch:send("begun")
+      while true do end
+    end)
+    assert_cancelled(err)
+    assert.is_true(seconds < 1)
+  end)
+
+  it("ends through pcall and xpcall", function()
+    local err = cancel_when_begun(function(ch)
+      ch:send("begun")
+      while true do
+        pcall(function() xpcall(function() while true do end end, tostring) end)
+      end
+    end)
+    assert_cancelled(err)
+  end)
+
+  it("ends through coroutines that catch it", function()
+    local err = cancel_when_begun(function(ch)
+      ch:send("begun")
+      while true do
+        coroutine.resume(coroutine.create(function() for _ = 1, 1e5 do end end))
+      end
+    end)
+    assert_cancelled(err)
+  end)
+
+  it("runs its <close> handlers before the caller goes on", function()
+    local err, _, channel = cancel_when_begun(function(ch)
+      local _ <close> = setmetatable({}, { __close = function(_, e)
+        for _ = 1, 1e5 do end
+        ch:send(eddy.is_error(e, eddy.CancelledError) and "closed" or "?")
+      end })
+      ch:send("begun")
+      while true do end
+    end)
+    assert_cancelled(err)
+    assert.equal("closed", channel:try_recv())
+  end)
+
+  it("ends where it waits, and may wait while it unwinds", function()
+    local err, _, channel = cancel_when_begun(function(ch)
+      local _ <close> = setmetatable({}, { __close = function()
+        eddy.sleep(0.002)
+        ch:send("closed")
+      end })
+      ch:send("begun")
+      eddy.sleep(1000)
+    end)
+    assert_cancelled(err)
+    assert.equal("closed", channel:try_recv())
+  end)
+
+  it("ends in all tasks that it waits for", function()
+    local err, _, channel = cancel_when_begun(function(ch)
+      eddy.gather(function()
+        local _ <close> = setmetatable({}, { __close = function() ch:send("first") end })
+        eddy.sleep(1000)
+      end, function()
+        local _ <close> = setmetatable({}, { __close = function() ch:send("second") end })
+        ch:send("begun")
+        while true do end
+      end)
+    end)
+    assert_cancelled(err)
+    local seen = { channel:try_recv(), channel:try_recv() }
+    table.sort(seen)
+    assert.same({ "first", "second" }, seen)
+  end)
+
+  it("is not waited for in a C function that never looks", function()
+    local err, seconds = cancel_when_begun(function(ch)
+      ch:send("begun")
+      os.execute("sleep 0.6")
+      return "dropped"
+    end)
+    assert_cancelled(err)
+    assert.is_true(seconds < 0.5)
+    assert.equal(1, eddy.to_thread(function() return 1 end))
+  end)
+
+  it("raises the error that it raises meanwhile", function()
+    local err = cancel_when_begun(function(ch)
+      local _ <close> = setmetatable({}, { __close = function() error("cannot close", 0) end })
+      ch:send("begun")
+      while true do end
+    end)
+    assert.equal("cannot close", err)
+  end)
+
+  it("never begins when it still waits for a worker", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local gate, channel = eddy.Channel(), eddy.Channel(1)
+    local first = pool:submit(function(g) g:recv() end, gate)
+    local second = pool:submit(function(ch) ch:send("ran") end, channel)
+    local third = eddy.create_task(eddy.run_in_executor, pool, function(ch) ch:send("ran") end, channel)
+    eddy.sleep(0)
+    second:cancel()
+    third:cancel()
+    eddy.wait { second, third }
+    gate:send(true)
+    first:await()
+    pool:submit(function() end):await()
+    assert.same({ true, true }, { second:cancelled(), third:cancelled() })
+    assert.is_nil(channel:try_recv())
+  end)
+
+  it("is stopped by a timeout", function()
+    raises(eddy.TimeoutError, function()
+      eddy.wait_for(function() eddy.to_thread(function() while true do end end) end, 0.01)
+    end)
+    assert.equal(1, eddy.to_thread(function() return 1 end))
+  end)
+
+  it("leaves the worker as it was, at whatever instruction it was stopped", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local function work(n)
+      local list = {}
+      for i = 1, n do
+        local _ <close> = setmetatable({}, { __close = function() list[#list] = nil end })
+        list[#list + 1] = ("x"):rep(i % 50)
+        local ok = pcall(function()
+          return coroutine.wrap(function() return table.concat(list, ",", 1, #list) end)()
+        end)
+        assert(ok)
+      end
+      return n
+    end
+    local rng = 12345
+    for _ = 1, tonumber(os.getenv("EDDY_DEEP_STOPS")) or 15 do
+      rng = (rng * 1103515245 + 12345) % 2147483648
+      local task = pool:submit(work, 1e7)
+      eddy.sleep(rng % 1000 / 1e6)
+      task:cancel()
+      eddy.wait { task }
+      assert.is_true(task:cancelled())
+    end
+    assert.equal(10, pool:submit(work, 10):await())
+  end)
+end)
+
+describe("cancelling inside a thread", function()
+  it("is the thread's own affair", function()
+    assert.equal("caught", eddy.to_thread(function()
+      local task = eddy.create_task(eddy.sleep, 10)
+      eddy.sleep(0)
+      task:cancel()
+      local ok, err = pcall(eddy.await, task)
+      return not ok and eddy.is_error(err, eddy.CancelledError) and "caught"
+    end))
+  end)
+
+  it("arrives as CancelledError when the call cancels itself", function()
+    local ok, err = pcall(eddy.to_thread, function()
+      eddy.current_task():cancel("by itself")
+      eddy.sleep(0)
+    end)
+    assert.is_false(ok)
+    assert.is_true(eddy.is_error(err, eddy.CancelledError))
+    assert.equal("by itself", err.message)
+    assert.equal(1, eddy.to_thread(function() eddy.sleep(0) return 1 end))
+  end)
+end)
