@@ -153,6 +153,7 @@ void eddy__call_cancel(eddy__task *task, eddy__cancelling *request) {
   eddy__call *call = task->waits_for;
   eddy__loop *loop = task->future.loop;
   bool again = call->was_asked;
+  if (request->probing) return;
   call->was_asked = true;
   if (call->is_done) return;
   if (!again) stop(call);
@@ -162,8 +163,7 @@ void eddy__call_cancel(eddy__task *task, eddy__cancelling *request) {
   else if (again || eddy__timer_start(&loop->timers, &task->timer, deadline, on_patience) != 0) {
     eddy__timer_stop(&loop->timers, &task->timer);
     abandon(task, call);
-  } else
-    request->reached = true;
+  }
 }
 
 /* Pushes the error of a call that has failed, and makes it the story of the task's.   [-0, +1, m] */
