@@ -11,6 +11,10 @@
 
 #include "threads/move_form.h"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 enum { WIRE_VERSION = 1 };
 #define LARGEST (SIZE_MAX >> 24) /* beyond it nobody has memory, and some allocators abort when they are asked */
 
@@ -45,6 +49,17 @@ void eddy__parcel_free(eddy__parcel *parcel) {
   }
   if (parcel->bytes != (char *)(parcel->room + parcel->nreferences)) free(parcel->bytes);
   free(parcel);
+}
+
+void eddy__large_pages(void *block, size_t size) {
+#ifdef MADV_HUGEPAGE
+  enum { PAGE = 4096 };
+  uintptr_t from = ((uintptr_t)block + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  uintptr_t to = ((uintptr_t)block + size) & ~(uintptr_t)(PAGE - 1);
+  if (from < to) madvise((void *)from, to - from, MADV_HUGEPAGE);
+#else
+  (void)block, (void)size;
+#endif
 }
 
 int eddy__parcel_count(const eddy__parcel *parcel) { return (int)parcel->count; }

@@ -62,6 +62,10 @@ struct eddy__parcel {
 /* A parcel with room for so many references, and for so many bytes behind them. NULL: no memory. */
 eddy__parcel *eddy__parcel_new(uint32_t nreferences, size_t size);
 
+/* Blocks from this size on are worth large pages: the kernel takes longer to find small ones than copying takes. */
+enum { EDDY_LARGE = 4 << 20 };
+void eddy__large_pages(void *block, size_t size);
+
 /* What tells damaged bytes; no defence against an enemy. */
 uint64_t eddy__parcel_checksum(const char *bytes, size_t size);
 

@@ -15,18 +15,13 @@
 #include "base/error.h"
 #include "threads/buffer.h"
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 enum {
   SMALL_PARCEL = 4096,   /* a small one is copied, so that the packer keeps its memory */
-  MEMORABLE = 1024,      /* strings from this size on are never written twice */
-  LARGE_PAGES = 4 << 20
+  MEMORABLE = 1024       /* strings from this size on are never written twice */
 };
 
 /* Places on the stack above packer.base. */
-enum { LISTS = 1, READ, WRITE, NAMES, FIXED = NAMES };
+enum { NAMES = 1, CHUNK_LIST, READ, WRITE, OBJECTS };
 
 static const char packer_key;    /* registry: the packer */
 static const char shareable_key; /* in a metatable: the eddy__shareable */
@@ -40,12 +35,7 @@ static char *more_room(eddy__packer *p, size_t n) {
   if (cap < want) cap = want + want / 16 + 64;
   char *bytes = realloc(p->bytes, cap);
   if (bytes == NULL) return NULL;
-#ifdef MADV_HUGEPAGE
-  if (n >= LARGE_PAGES) { /* the kernel takes longer for small pages than we for the bytes */
-    uintptr_t page = 4096, from = ((uintptr_t)bytes + p->size + page - 1) & ~(page - 1);
-    madvise((void *)from, ((uintptr_t)bytes + cap - from) & ~(page - 1), MADV_HUGEPAGE);
-  }
-#endif
+  if (n >= EDDY_LARGE) eddy__large_pages(bytes, cap);
   p->bytes = bytes;
   p->cap = cap;
   return bytes + p->size;
@@ -119,7 +109,7 @@ static bool quietly(lua_State *L, lua_CFunction f) {
   return good;
 }
 
-/* --- objects wait for their turn in chunks: tables that are as large as all before them ---------------------- */
+/* --- objects wait for their turn on the stack, then in chunks: tables that are as large as all before them ---- */
 
 static int make_chunk(lua_State *L) {
   lua_createtable(L, (int)lua_tointeger(L, 1), 0);
@@ -132,8 +122,12 @@ static int next_chunk(eddy__packer *p, lua_State *L) {
   lua_pushinteger(L, size);
   lua_pushnil(L);
   if (!quietly(L, make_chunk)) return PACK_NO_MEMORY;
+  if (p->nchunks == 1) {
+    eddy__packer_push_chunks(L);
+    lua_replace(L, p->base + CHUNK_LIST);
+  }
   lua_pushvalue(L, -1);
-  lua_rawseti(L, p->base + LISTS, (lua_Integer)++p->nchunks);
+  lua_rawseti(L, p->base + CHUNK_LIST, (lua_Integer)++p->nchunks);
   lua_replace(L, p->base + WRITE);
   p->write_from = p->write_limit;
   p->write_limit += size;
@@ -141,8 +135,7 @@ static int next_chunk(eddy__packer *p, lua_State *L) {
 }
 
 /* The object at idx gets the next number; its tag is about to be written. */
-static int add_object(eddy__packer *p, lua_State *L, int idx) {
-  idx = lua_absindex(L, idx);
+static int add_object(eddy__packer *p, lua_State *L, int idx, const void *address) {
   if (p->nobjects == p->objects_cap) {
     uint32_t cap = p->objects_cap == 0 ? FIRST_CHUNK : p->objects_cap * 2;
     eddy__packed *objects = cap > p->objects_cap ? realloc(p->objects, cap * sizeof *objects) : NULL;
@@ -151,25 +144,31 @@ static int add_object(eddy__packer *p, lua_State *L, int idx) {
     p->objects_cap = cap;
   }
   if (p->nobjects == p->write_limit && next_chunk(p, L) != PACK_DONE) return PACK_NO_MEMORY;
-  if (note(p, lua_topointer(L, idx), p->nobjects, 0) != PACK_DONE) return PACK_NO_MEMORY;
-  lua_pushvalue(L, idx);
-  lua_rawseti(L, p->base + WRITE, (lua_Integer)(p->nobjects - p->write_from) + 1);
+  if (note(p, address, p->nobjects, 0) != PACK_DONE) return PACK_NO_MEMORY;
+  if (p->nobjects < FIRST_CHUNK) {
+    lua_copy(L, idx, p->base + OBJECTS + (int)p->nobjects);
+  } else {
+    lua_pushvalue(L, idx);
+    lua_rawseti(L, p->base + WRITE, (lua_Integer)(p->nobjects - p->write_from) + 1);
+  }
   eddy__packed object = {p->size, p->holder, p->root};
   p->objects[p->nobjects++] = object;
   return PACK_DONE;
 }
 
-/* Pushes object number n, the next one.   [-0, +1, -] */
-static void push_next(eddy__packer *p, lua_State *L, uint32_t n) {
+/* Gives the index of object number n, the next one, which may be pushed.   [-0, +(0|1), -] */
+static int next_object(eddy__packer *p, lua_State *L, uint32_t n) {
+  if (n < FIRST_CHUNK) return p->base + OBJECTS + (int)n;
   if (n == p->read_limit) {
     int chunk = 1;
     for (uint32_t limit = FIRST_CHUNK; limit <= n; limit *= 2) chunk++;
-    lua_rawgeti(L, p->base + LISTS, chunk);
+    lua_rawgeti(L, p->base + CHUNK_LIST, chunk);
     lua_replace(L, p->base + READ);
     p->read_from = n;
     p->read_limit = n * 2;
   }
   lua_rawgeti(L, p->base + READ, (lua_Integer)(n - p->read_from) + 1);
+  return lua_gettop(L);
 }
 
 /* [-0, +1, -] */
@@ -264,20 +263,19 @@ static int put_name(eddy__packer *p, lua_State *L, int idx, bool *named) {
 
 /* The tag of a table, which may be a class; sets *number for the number or identity of a class.   [-0, +0, -] */
 static int tag_of_table(lua_State *L, int idx, int64_t *number) {
-  int tag = TAG_TABLE, class = eddy__error_class_at(L, idx);
-  if (class >= 0) {
-    tag = class < EDDY_E_COUNT ? TAG_ERROR_CLASS : TAG_CLASS;
-    *number = class < EDDY_E_COUNT ? class : eddy__error_class_id(L, idx);
-  } else if (lua_getmetatable(L, idx)) {
-    tag = TAG_TABLE_META;
-    *number = eddy__error_class_at(L, -1);
-    lua_pop(L, 1);
-  }
-  return tag;
+  if (!lua_getmetatable(L, idx)) return TAG_TABLE;
+  int of_meta = eddy__error_class_at(L, -1);
+  lua_pop(L, 1);
+  int class = eddy__error_class_at(L, idx);
+  *number = of_meta;
+  if (class < 0) return TAG_TABLE_META;
+  *number = class < EDDY_E_COUNT ? class : eddy__error_class_id(L, idx);
+  return class < EDDY_E_COUNT ? TAG_ERROR_CLASS : TAG_CLASS;
 }
 
 static int put_table(eddy__packer *p, lua_State *L, int idx) {
-  eddy__seen *s = find(p, lua_topointer(L, idx));
+  const void *address = lua_topointer(L, idx);
+  eddy__seen *s = find(p, address);
   if (is_seen(p, s)) return put_again(p, s->value);
   int64_t number = 0;
   bool named;
@@ -289,7 +287,7 @@ static int put_table(eddy__packer *p, lua_State *L, int idx) {
   }
   bool is_own = tag == TAG_TABLE_META && number >= 0 && number < EDDY_E_COUNT;
   if (tag != TAG_TABLE && !is_own && p->deep == 0) return PACK_NAMES; /* the class may be a module's */
-  if (add_object(p, L, idx) != PACK_DONE) return PACK_NO_MEMORY;
+  if (add_object(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
   char head[2 * sizeof(uint32_t) + sizeof number] = {0}; /* how much is in it is written when its turn has come */
   memcpy(head + 2 * sizeof(uint32_t), &number, sizeof number);
   return put(p, tag, head, tag == TAG_CLASS ? sizeof head : 2 * sizeof(uint32_t));
@@ -324,12 +322,13 @@ static int put_code(eddy__packer *p, lua_State *L, int idx) {
 static int put_function(eddy__packer *p, lua_State *L, int idx) {
   if (p->deep == 0) return PACK_NAMES;
   bool is_c = lua_iscfunction(L, idx), named;
-  eddy__seen *s = is_c ? NULL : find(p, lua_topointer(L, idx));
+  const void *address = lua_topointer(L, idx);
+  eddy__seen *s = is_c ? NULL : find(p, address);
   if (s != NULL && is_seen(p, s)) return put_again(p, s->value);
   int rc = put_name(p, L, idx, &named);
   if (rc != PACK_DONE || named) return rc;
   if (is_c) return p->deep < 2 ? PACK_NAMES : refuse(p, L, idx, "C function");
-  if (add_object(p, L, idx) != PACK_DONE) return PACK_NO_MEMORY;
+  if (add_object(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
   return put_code(p, L, idx);
 }
 
@@ -465,12 +464,11 @@ static int put_upvalues(eddy__packer *p, lua_State *L, int f) {
 static int put_contents(eddy__packer *p, lua_State *L) {
   for (uint32_t i = 0; i < p->nobjects; i++) {
     p->holder = i;
-    push_next(p, L, i);
-    int object = lua_gettop(L);
+    int object = next_object(p, L, i);
     int rc = lua_istable(L, object) ? put_table_content(p, L, object, p->objects[i].at)
                                     : put_upvalues(p, L, object);
     if (rc != PACK_DONE) return rc;
-    lua_settop(L, object - 1);
+    if (i >= FIRST_CHUNK) lua_pop(L, 1);
   }
   return PACK_DONE;
 }
@@ -533,7 +531,7 @@ static int index_names(lua_State *L) {
   return 1;
 }
 
-/* Fills the fixed places of the stack.   [-0, +4, -] */
+/* Makes the places on the stack.   [-0, +?, -] */
 static int begin(eddy__packer *p, lua_State *L) {
   p->size = 0;
   p->nseen = p->nobjects = p->nkept = 0;
@@ -549,30 +547,20 @@ static int begin(eddy__packer *p, lua_State *L) {
     p->round = 1;
   }
   p->base = lua_gettop(L);
-  eddy__packer_push_chunks(L);
-  lua_rawgeti(L, -1, 1);
-  lua_pushvalue(L, -1);
   if (p->deep > 0) {
     lua_pushinteger(L, p->deep);
     lua_pushnil(L);
     if (!quietly(L, index_names)) return PACK_NO_MEMORY;
-  } else {
-    lua_pushnil(L);
   }
+  lua_settop(L, p->base + OBJECTS + FIRST_CHUNK - 1);
   return p->seen == NULL ? grow_seen(p) : PACK_DONE;
 }
 
 /* Forgets the objects, so that the collector may have them, and large memory.   [-0, +0, -] */
 static void finish(eddy__packer *p, lua_State *L) {
-  lua_settop(L, p->base + READ);
-  lua_rawgeti(L, p->base + LISTS, 1);
-  for (uint32_t i = 1; i <= p->nobjects && i <= FIRST_CHUNK; i++) {
-    lua_pushnil(L);
-    lua_rawseti(L, -2, i);
-  }
   for (uint32_t i = 2; i <= p->nchunks; i++) {
     lua_pushnil(L);
-    lua_rawseti(L, p->base + LISTS, i);
+    lua_rawseti(L, p->base + CHUNK_LIST, i);
   }
   lua_settop(L, p->base);
   release_references(p);
@@ -615,13 +603,30 @@ static int pack(eddy__packer *p, lua_State *L, int first, int n, eddy__parcel **
   return rc;
 }
 
+/* Puts the first objects into their chunk, or clears that.   [-0, +0, -] */
+static void set_first_chunk(eddy__packer *p, lua_State *L, bool clear) {
+  eddy__packer_push_chunks(L);
+  lua_rawgeti(L, -1, 1);
+  for (int i = 0; i < FIRST_CHUNK; i++) {
+    if (clear)
+      lua_pushnil(L);
+    else
+      lua_pushvalue(L, p->base + OBJECTS + i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pop(L, 2);
+}
+
 /* Raises why the value at the top was refused.   [-1, +0, v] */
 static void raise_refusal(eddy__packer *p, lua_State *L, const char *who) {
   const char *what = p->refused;
   bool shareable = shareable_at(L, -1) != NULL;
+  set_first_chunk(p, L, false);
   lua_pushlightuserdata(L, p);
   lua_insert(L, -2);
-  if (!quietly(L, eddy__packer_path)) {
+  bool good = quietly(L, eddy__packer_path);
+  set_first_chunk(p, L, true);
+  if (!good) {
     finish(p, L);
     luaL_error(L, "not enough memory");
   }
@@ -633,7 +638,7 @@ static void raise_refusal(eddy__packer *p, lua_State *L, const char *who) {
 
 /* [-0, +0, v] */
 eddy__parcel *eddy__parcel_pack(lua_State *L, int first, int n, const char *who, int how) {
-  luaL_checkstack(L, 24, NULL);
+  luaL_checkstack(L, FIRST_CHUNK + 24, NULL);
   first = lua_absindex(L, first);
   eddy__packer *p = push_packer(L);
   lua_pop(L, 1); /* the registry keeps it */

@@ -10,7 +10,7 @@
 
 #include "threads/move_form.h"
 
-enum { NO_OBJECT = UINT32_MAX, STRINGS = 256, FIRST_CHUNK = 64, CHUNKS = 32 };
+enum { NO_OBJECT = UINT32_MAX, STRINGS = 256, FIRST_CHUNK = 32, CHUNKS = 32 };
 
 /* What packing comes to. */
 enum {
@@ -50,12 +50,12 @@ typedef struct eddy__packer {
   uint32_t holder;         /* whose content is being written, or NO_OBJECT: the root value number `root` */
   uint32_t root;
   const char *refused;     /* what the refused value is called */
-  int base;                /* stack: above it stand the list of chunks, the chunks for reading and writing, names */
+  int base;                /* stack: above it stand the places of move_pack.c, then the first objects */
   uint32_t read_from, read_limit, write_from, write_limit, nchunks;
 } eddy__packer;
 
-/* Pushes the packer's list of chunks, tables that hold the objects in the order of their numbers, and the object.
- *   [-0, +1, -] */
+/* Pushes the packer's list of chunks, tables that hold the objects in the order of their numbers (the first chunk does
+ * so for errors only), and an object.   [-0, +1, -] */
 void eddy__packer_push_chunks(lua_State *L);
 void eddy__packer_push_object(lua_State *L, int chunks, uint32_t object);
 

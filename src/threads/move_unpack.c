@@ -90,11 +90,47 @@ static void add_object(lua_State *L, reader *r, int tag, uint32_t items, uint32_
   keep(L, r, r->nobjects++);
 }
 
+/* Lua's own allocator, but for large pages. */
+typedef struct large {
+  const char *bytes;
+  size_t size;
+  lua_Alloc alloc;
+  void *ud;
+} large;
+
+static void *on_alloc(void *ud, void *block, size_t old, size_t size) {
+  large *own = ud;
+  void *new = own->alloc(own->ud, block, old, size);
+  if (new != NULL && size >= EDDY_LARGE) eddy__large_pages(new, size);
+  return new;
+}
+
+static int make_large(lua_State *L) {
+  large *own = lua_touserdata(L, 1);
+  lua_pushlstring(L, own->bytes, own->size);
+  return 1;
+}
+
+/* [-0, +1, v] */
+static void push_large(lua_State *L, const char *bytes, size_t size) {
+  large own = {bytes, size, NULL, NULL};
+  own.alloc = lua_getallocf(L, &own.ud);
+  lua_pushcfunction(L, make_large);
+  lua_pushlightuserdata(L, &own);
+  lua_setallocf(L, on_alloc, &own);
+  int status = lua_pcall(L, 1, 1, 0);
+  lua_setallocf(L, own.alloc, own.ud);
+  if (status != LUA_OK) lua_error(L);
+}
+
 /* [-0, +1, v] */
 static void push_bytes(lua_State *L, reader *r) {
   uint64_t size = take_u64(L, r);
   const char *bytes = take(L, r, size);
-  lua_pushlstring(L, bytes, (size_t)size);
+  if (size >= EDDY_LARGE)
+    push_large(L, bytes, (size_t)size);
+  else
+    lua_pushlstring(L, bytes, (size_t)size);
 }
 
 /* [-0, +1, v] */
@@ -300,11 +336,15 @@ static void fill_objects(lua_State *L, reader *r) {
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < r->parcel->nobjects; i++) {
     if (i >= r->nobjects) damaged(L);
-    fetch(L, r, i);
+    int object = r->places + (int)i;
+    if (r->in_table) {
+      fetch(L, r, i);
+      object = top + 1;
+    }
     if (r->objects[i].tag == TAG_FUNCTION)
-      fill_function(L, r, top + 1, &r->objects[i]);
+      fill_function(L, r, object, &r->objects[i]);
     else
-      fill_table(L, r, top + 1, &r->objects[i]);
+      fill_table(L, r, object, &r->objects[i]);
     lua_settop(L, top);
   }
   for (lua_Integer i = 1; i < r->nmetatables; i += 2) {
