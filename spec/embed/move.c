@@ -35,6 +35,7 @@ static int l_move(lua_State *L) {
   CHECK_INT(n, lua_gettop(L));
   eddy__parcel *parcel = eddy__parcel_pack(there, 1, n, "move", EDDY_PACK_VALUES);
   lua_settop(there, 0);
+  lua_settop(L, 0);
   return eddy__parcel_unpack(L, parcel);
 }
 
@@ -104,15 +105,26 @@ static int l_measure(lua_State *L) {
   return 2;
 }
 
+/* Runs a script with our functions and the arguments. */
+static void run(lua_State *L, const char *script, char **arguments) {
+  static const luaL_Reg functions[] = {{"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"wire", l_wire},
+                                       {"measure", l_measure}, {NULL, NULL}};
+  int n = 1;
+  if (luaL_loadfile(L, script) != LUA_OK) check_failed(script, 0, lua_tostring(L, -1));
+  luaL_newlib(L, functions);
+  for (; arguments != NULL && *arguments != NULL; arguments++, n++) lua_pushstring(L, *arguments);
+  if (lua_pcall(L, n, 0, 0) != LUA_OK) check_failed(script, 0, luaL_tolstring(L, -1, NULL));
+}
+
 int main(int argc, char **argv) {
-  static const luaL_Reg functions[] = {{"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"wire", l_wire}, {"measure", l_measure}, {NULL, NULL}};
-  const char *script = argc > 1 ? argv[1] : "spec/embed/move.lua";
   lua_State *L = new_state();
   there = new_state();
-  luaL_newlib(L, functions);
-  if (luaL_loadfile(L, script) != LUA_OK) check_failed(script, 0, lua_tostring(L, -1));
-  lua_insert(L, 1);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) check_failed(script, 0, lua_tostring(L, -1));
+  if (argc > 1) {
+    run(L, argv[1], argv + 2);
+  } else {
+    run(L, "spec/embed/move.lua", NULL);
+    run(L, "spec/embed/move_property.lua", NULL);
+  }
   lua_close(there);
   lua_close(L);
   return 0;

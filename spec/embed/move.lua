@@ -79,6 +79,15 @@ test("many and deep", function()
   same(200000, select("#", move(table.unpack(wide, 1, 100000), table.unpack(wide, 1, 100000))) + 99999)
 end)
 
+test("very many values", function()
+  for _, n in ipairs { 250, 8000, 200000, 400000 } do
+    same(n, select("#", move(table.unpack({}, 1, n))))
+  end
+  local ok, err = pcall(function() return select("#", move(table.unpack({}, 1, 999000))) end)
+  if not ok then has("stack overflow", err) end
+  same(1, (move(1)))
+end)
+
 test("strings that come again", function()
   local long = ("y"):rep(5000)
   same(true, pack(VALUES, long, long, { long, long }) < 6000)
