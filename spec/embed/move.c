@@ -63,18 +63,31 @@ static int l_pack(lua_State *L) {
   return 1;
 }
 
-/* wire(trust, ...): there and back as bytes. */
-static int l_wire(lua_State *L) {
-  eddy__trust trust = (eddy__trust)luaL_checkinteger(L, 1);
-  eddy__parcel *parcel = eddy__parcel_pack(L, 2, lua_gettop(L) - 1, "wire", EDDY_PACK_PROCESS), *copy;
-  char head[EDDY_WIRE_HEAD], *to;
-  const char *from;
+/* bytes(...): what goes over the wire, as a string. */
+static int l_bytes(lua_State *L) {
+  eddy__parcel *parcel = eddy__parcel_pack(L, 1, lua_gettop(L), "bytes", EDDY_PACK_PROCESS);
+  char head[EDDY_WIRE_HEAD];
+  const char *body;
   size_t size;
-  eddy__parcel_head(parcel, head, &from, &size);
-  CHECK_INT(0, eddy__parcel_receive(head, trust, &copy, &to, &size));
-  memcpy(to, from, size);
+  eddy__parcel_head(parcel, head, &body, &size);
+  lua_pushlstring(L, head, sizeof head);
+  lua_pushlstring(L, body, size);
+  lua_concat(L, 2);
   eddy__parcel_free(parcel);
-  return eddy__parcel_unpack(L, copy);
+  return 1;
+}
+
+/* receive(trust, bytes): the values; nothing if there is no right head. */
+static int l_receive(lua_State *L) {
+  eddy__trust trust = (eddy__trust)luaL_checkinteger(L, 1);
+  size_t given, size;
+  const char *bytes = luaL_checklstring(L, 2, &given);
+  eddy__parcel *parcel;
+  char *body;
+  if (given < EDDY_WIRE_HEAD || eddy__parcel_receive(bytes, trust, &parcel, &body, &size) != 0) return 0;
+  CHECK_INT((long long)size, (long long)(given - EDDY_WIRE_HEAD));
+  memcpy(body, bytes + EDDY_WIRE_HEAD, size);
+  return eddy__parcel_unpack(L, parcel);
 }
 
 /* The processor's time that this program has taken: it does not count what others take. */
@@ -107,11 +120,12 @@ static int l_measure(lua_State *L) {
 
 /* Runs a script with our functions and the arguments. */
 static void run(lua_State *L, const char *script, char **arguments) {
-  static const luaL_Reg functions[] = {{"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"wire", l_wire},
-                                       {"measure", l_measure}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"bytes", l_bytes}, {"receive", l_receive}, {"measure", l_measure}, {NULL, NULL}};
   int n = 1;
   if (luaL_loadfile(L, script) != LUA_OK) check_failed(script, 0, lua_tostring(L, -1));
   luaL_newlib(L, functions);
+  lua_pushinteger(L, EDDY_WIRE_HEAD);
+  lua_setfield(L, -2, "head");
   for (; arguments != NULL && *arguments != NULL; arguments++, n++) lua_pushstring(L, *arguments);
   if (lua_pcall(L, n, 0, 0) != LUA_OK) check_failed(script, 0, luaL_tolstring(L, -1, NULL));
 }

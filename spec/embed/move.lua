@@ -1,7 +1,10 @@
 -- move.lua - what moves between states, and what does not; run by move.c, which gives the functions that move values.
 local host = ...
 local eddy = require "eddy"
-local move, call, pack, wire = host.move, host.call, host.pack, host.wire
+local move, call, pack = host.move, host.call, host.pack
+
+-- There and back as bytes.
+local function wire(trust, ...) return host.receive(trust, host.bytes(...)) end
 
 local VALUES <const>, ARGUMENTS <const>, RESULTS <const>, ERROR <const> = 0, 1, 3, 4
 local PROCESS <const>, STRIP <const> = 0x10, 0x20
@@ -211,6 +214,15 @@ test("the wire", function()
   has("functions are not accepted", raised(wire, NAMES, function() end))
   has("names are not accepted", raised(wire, DATA, print))
   same(print, (wire(NAMES, print)))
+  local bytes = host.bytes({ 1, 2, "three" }, 0.5)
+  for i = 1, #bytes do   -- not one bit may be wrong
+    for bit = 0, 7 do
+      local wrong = bytes:sub(1, i - 1) .. string.char(bytes:byte(i) ~ 1 << bit) .. bytes:sub(i + 1)
+      if i <= host.head then same(0, select("#", host.receive(CODE, wrong)))
+      else has("RuntimeError: damaged parcel", raised(host.receive, CODE, wrong))
+      end
+    end
+  end
 end)
 
 test("what cannot move", function()
