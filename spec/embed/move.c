@@ -120,7 +120,13 @@ static int l_measure(lua_State *L) {
 
 /* Runs a script with our functions and the arguments. */
 static void run(lua_State *L, const char *script, char **arguments) {
-  static const luaL_Reg functions[] = {{"move", l_move}, {"call", l_call}, {"pack", l_pack}, {"bytes", l_bytes}, {"receive", l_receive}, {"measure", l_measure}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"move", l_move},
+                                       {"call", l_call},
+                                       {"pack", l_pack},
+                                       {"bytes", l_bytes},
+                                       {"receive", l_receive},
+                                       {"measure", l_measure},
+                                       {NULL, NULL}};
   int n = 1;
   if (luaL_loadfile(L, script) != LUA_OK) check_failed(script, 0, lua_tostring(L, -1));
   luaL_newlib(L, functions);

@@ -53,13 +53,12 @@ local function random_table(depth)
     if random(8) > 1 then t[i] = random_value(depth) end
   end
   for _ = 1, random(0, 5) do
-    local kind, key = random(10), nil
-    if kind <= 6 then key = random_string()
-    elseif kind == 7 then key = random_number()
-    elseif kind == 8 then key = random(0, 1) == 1
-    elseif kind == 9 then key = random(1000)
-    else key = random_value(depth)
-    end
+    local kind, key = random(10), "other"
+    if kind <= 6 then key = random_string() end
+    if kind == 7 then key = random_number() end
+    if kind == 8 then key = random(0, 1) == 1 end
+    if kind == 9 then key = random(1000) end
+    if kind == 10 then key = random_value(depth) end
     if type(key) == "function" or type(key) == "userdata" or key == nil or key ~= key or key == "__id"
       or type(key) == "table" and not rawget(key, "__id") then
       key = "other"

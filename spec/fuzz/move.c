@@ -25,7 +25,9 @@ static lua_State *make_state(void) {
   static const char harmless[] =
     "local loaded = package.loaded\n"
     "for _, name in ipairs {'io', 'os', 'debug', 'package', 'coroutine', 'utf8'} do _G[name], loaded[name] = nil end\n"
-    "for _, name in ipairs {'print', 'dofile', 'loadfile', 'load', 'require', 'collectgarbage'} do _G[name] = nil end\n";
+    "for _, name in ipairs {'print', 'dofile', 'loadfile', 'load', 'require', 'collectgarbage'} do\n"
+    "  _G[name] = nil\n"
+    "end\n";
   lua_State *L = luaL_newstate();
   if (L == NULL) abort();
   luaL_openlibs(L);

@@ -106,6 +106,18 @@ local KINDS = {
   options = { "{}", with(all_but("table", "{}", "err"), NO_OPTIONS) },
   str = { "'x'", all_but("string", "'x'", "'1'"), "string expected, got no value" },
   boolean = { "true", all_but("boolean", "true"), "boolean expected, got no value" },
+  index = { "1", no_number("number", { table.unpack(NO_INTEGER) }) },
+  bytes = { "'x'", with(all_but("number or string", "-1", "0/0", "math.huge", "math.maxinteger", "0.5", "'x'", "'1'"), {
+    { "-1", "a size cannot be negative" }, { "0.5", "number has no integer representation" } }),
+    "number or string expected, got no value" },
+  byte = { "255", no_number("number", with({ table.unpack(NO_INTEGER) }, {
+    { "-1", "a byte is 0 to 255" }, { "256", "a byte is 0 to 255" } })), "" },
+  place = { "1", no_number("number", with({ table.unpack(NO_INTEGER) }, {
+    { "0", "position out of range" }, { "9", "position out of range" }, { "-9", "position out of range" } })),
+    "number expected, got no value" },
+  source = { "'x'", with(all_but("string or Buffer", "'x'", "'1'"), {
+    { "'too long'", "the bytes do not fit" } }), "string or Buffer expected, got no value" },
+  format = { "'i4'", all_but("string", "'x'", "'1'"), "string expected, got no value" },
   class = { "eddy.Error", all_but("error class"), "error class expected, got no value" },
   predicate = { "eddy.Error", all_but("error class or function", "print", "noop", "async"),
     "error class or function expected, got no value" },
@@ -189,6 +201,14 @@ local IN_A_TASK = {
   { "free_condition:with", "func", "rest?" },
   { "condition:wait_for", "func" },
   { "condition:notify", "integer?" },
+  { "eddy.buffer", "bytes" },
+  { "buffer:byte", "index?", "index?" },
+  { "buffer:set", "place", "byte" },
+  { "buffer:sub", "index?", "index?" },
+  { "buffer:fill", "byte", "index?", "index?" },
+  { "buffer:pack", "place", "format", "rest?" },
+  { "buffer:unpack", "place", "format" },
+  { "buffer:copy", "place", "source", "index?", "index?" },
   { "queue:put", "item" },
   { "queue:put_nowait", "item" },
   { "priority_queue:put", "item" },

@@ -29,6 +29,7 @@ local TYPES = {
   { "priority_queue", "Queue", "put get put_nowait get_nowait" },
   { "channel", "Channel", "send recv try_send try_recv close is_closed" },
   { "pool", "ThreadPool", "submit map close" },
+  { "buffer", "Buffer", "byte set sub fill copy pack unpack" },
   { "var", "ContextVar", "get set reset" },
   { "context", "Context", "run get copy" },
   { "exception_group", "ExceptionGroup", "split subgroup" },

@@ -47,6 +47,7 @@ local objects = {
   context = function() return eddy.copy_context() end,
   token = function() return eddy.ContextVar("var"):set(1) end,
   hold = function() return eddy.Lock():hold() end,
+  buffer = function() return eddy.buffer("bytes") end,
   err = function() return eddy.TimeoutError("too slow") end,
   exception_group = function() return eddy.ExceptionGroup("several", { eddy.Error("one") }) end,
 }

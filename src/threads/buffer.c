@@ -101,7 +101,7 @@ static size_t check_place(lua_State *L, int arg, const eddy__block *block) {
 
 /* The same, for a first byte: it may be that behind the last.   [-0, +0, v] */
 static size_t check_start(lua_State *L, int arg, const eddy__block *block) {
-  lua_Integer i = eddy__opt_integer(L, arg, 1), size = (lua_Integer)block->size;
+  lua_Integer i = eddy__check_integer(L, arg), size = (lua_Integer)block->size;
   if (i < 0) i += size + 1;
   eddy__arg_check(L, i >= 1 && i <= size + 1, arg, "position out of range");
   return (size_t)(i - 1);
@@ -167,12 +167,10 @@ static int l_byte(lua_State *L) {
 
 /* buffer:set(i, byte, ...) -> buffer   [-0, +1, v] */
 static int l_set(lua_State *L) {
-  check(L);
-  int n = lua_gettop(L) - 2;
-  eddy__arg_check(L, n > 0, 3, "a byte is 0 to 255");
-  for (int k = 0; k < n; k++) check_byte(L, 3 + k);
   eddy__block *block = check(L);
   size_t at = check_place(L, 2, block);
+  int n = lua_gettop(L) - 2;
+  for (int k = 0; k == 0 || k < n; k++) check_byte(L, 3 + k);
   eddy__arg_check(L, (size_t)n <= block->size - at, 2, "the bytes do not fit");
   block = check_own(L);
   for (int k = 0; k < n; k++) block->bytes[at + (size_t)k] = check_byte(L, 3 + k);
@@ -221,17 +219,16 @@ static void push_string_function(lua_State *L, const char *name) {
 
 /* buffer:pack(at, format, ...) -> the position behind   [-0, +1, v] */
 static int l_pack(lua_State *L) {
-  check(L);
   int top = lua_gettop(L);
+  eddy__block *block = check(L);
+  size_t at = check_start(L, 2, block), size; /* the size of a buffer stays, whatever string.pack does */
   if (lua_type(L, 3) != LUA_TSTRING) eddy__arg_expected(L, 3, "string");
   luaL_checkstack(L, top + 8, NULL);
   push_string_function(L, "pack");
   for (int i = 3; i <= top; i++) lua_pushvalue(L, i);
   lua_call(L, top - 2, 1);
-  size_t size;
   const char *bytes = lua_tolstring(L, -1, &size);
-  eddy__block *block = check(L);
-  size_t at = check_start(L, 2, block);
+  block = check(L);
   eddy__arg_check(L, bytes != NULL && size <= block->size - at, 3, "the bytes do not fit");
   if (size > 0) memcpy(check_own(L)->bytes + at, bytes, size);
   lua_pushinteger(L, (lua_Integer)(at + size) + 1);
@@ -240,15 +237,15 @@ static int l_pack(lua_State *L) {
 
 /* buffer:unpack(at, format) -> values, the position behind   [-0, +n, v] */
 static int l_unpack(lua_State *L) {
-  check(L);
+  const eddy__block *block = check(L);
+  size_t at = check_start(L, 2, block);
   if (lua_type(L, 3) != LUA_TSTRING) eddy__arg_expected(L, 3, "string");
   lua_settop(L, 3);
   push_string_function(L, "packsize"); /* formats without a size of their own are an error here */
   lua_pushvalue(L, 3);
   lua_call(L, 1, 1);
   lua_Integer size = lua_tointeger(L, -1);
-  const eddy__block *block = check(L);
-  size_t at = check_start(L, 2, block);
+  block = check(L);
   eddy__arg_check(L, size >= 0 && (size_t)size <= block->size - at, 2, "the bytes end before the format does");
   lua_settop(L, 3);
   push_string_function(L, "unpack");
