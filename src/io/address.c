@@ -34,6 +34,17 @@ void eddy__address_unmap(eddy__address *a) {
   *a = plain;
 }
 
+void eddy__address_map(eddy__address *a) {
+  if (a->any.sa_family != AF_INET) return;
+  eddy__address mapped;
+  memset(&mapped, 0, sizeof mapped);
+  mapped.in6.sin6_family = AF_INET6;
+  mapped.in6.sin6_port = a->in.sin_port;
+  memset((unsigned char *)&mapped.in6.sin6_addr + 10, 0xff, 2);
+  memcpy((unsigned char *)&mapped.in6.sin6_addr + 12, &a->in.sin_addr, 4);
+  *a = mapped;
+}
+
 size_t eddy__address_size(const eddy__address *a) {
   return a->any.sa_family == AF_INET6 ? sizeof a->in6 : sizeof a->in;
 }

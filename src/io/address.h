@@ -27,6 +27,9 @@ void eddy__address_copy(eddy__address *a, const struct sockaddr *from);
 /* An IPv4 address that came through a socket for both becomes plain IPv4. */
 void eddy__address_unmap(eddy__address *a);
 
+/* The other way round, to go through such a socket. */
+void eddy__address_map(eddy__address *a);
+
 size_t eddy__address_size(const eddy__address *a);
 int eddy__address_port(const eddy__address *a);
 void eddy__address_set_port(eddy__address *a, int port);

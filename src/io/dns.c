@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dns.c - names and addresses; see dns.h.
+ * dns.c - names and addresses, as Lua asks for them; see dns.h.
  * Touch:  freely.
  */
 #include "io/dns.h"
@@ -13,14 +13,7 @@
 #include "base/error.h"
 #include "io/address.h"
 
-typedef struct lookup {
-  eddy__request request; /* first */
-  uv_getaddrinfo_t uv;
-  struct addrinfo *found;
-  int rc;
-} lookup;
-
-/* --- for the other rooms ------------------------------------------------------------------------------------- */
+/* --- arguments, also for the other rooms ----------------------------------------------------------------- */
 
 /* [-0, +0, v] */
 int eddy__option_family(lua_State *L, int arg, const char *name) {
@@ -45,44 +38,6 @@ int eddy__check_port(lua_State *L, int arg) {
   lua_Integer port = eddy__check_integer(L, arg);
   eddy__arg_check(L, port >= 0 && port <= 65535, arg, "a port is between 0 and 65535");
   return (int)port;
-}
-
-static void release(eddy__request *r) {
-  lookup *l = (lookup *)r;
-  if (l->found != NULL) uv_freeaddrinfo(l->found);
-  free(l);
-}
-
-static void on_found(uv_getaddrinfo_t *uv, int status, struct addrinfo *found) {
-  lookup *l = eddy__container_of(uv, lookup, uv);
-  l->rc = status;
-  l->found = found;
-  eddy__request_done(&l->request);
-}
-
-static const eddy__wait wait_lookup = {"getaddrinfo", eddy__request_cancel};
-
-/* [-0, +1, y] */
-int eddy__dns_lookup(lua_State *L, eddy__task *task, const char *host, const char *service,
-                     const struct addrinfo *hints, uint64_t deadline, lua_KFunction k) {
-  eddy__loop *loop = task->future.loop;
-  eddy__request_box(L);
-  lookup *l = calloc(1, sizeof *l);
-  eddy__request_own(L, (eddy__request *)l, (uv_req_t *)(l == NULL ? NULL : &l->uv), task, release);
-  eddy__request_deadline(L, task, deadline);
-  int rc = uv_getaddrinfo(loop->uv, &l->uv, on_found, host, service, hints);
-  if (rc < 0) {
-    eddy__timer_stop(&loop->timers, &task->timer);
-    return eddy__raise_about(L, rc, "getaddrinfo", "address", host);
-  }
-  return eddy__request_wait(L, &l->request, &wait_lookup, k);
-}
-
-/* [-0, +0, v] */
-const struct addrinfo *eddy__dns_result(lua_State *L, eddy__task *task, int *rc) {
-  lookup *l = (lookup *)eddy__request_take(L, task);
-  *rc = l == NULL ? UV_ETIMEDOUT : l->rc;
-  return l == NULL ? NULL : l->found;
 }
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
@@ -191,8 +146,72 @@ static int l_getaddrinfo(lua_State *L) {
   return eddy__dns_lookup(L, task, host, service, &hints, EDDY_NEVER, k_getaddrinfo);
 }
 
+/* --- getnameinfo --------------------------------------------------------------------------------------------- */
+
+typedef struct naming {
+  eddy__request request; /* first */
+  uv_getnameinfo_t uv;
+  int rc;
+} naming;
+
+static void release_naming(eddy__request *r) { free(r); }
+
+static void on_named(uv_getnameinfo_t *uv, int status, const char *host, const char *service) {
+  naming *n = eddy__container_of(uv, naming, uv);
+  (void)host, (void)service; /* they stand in the request */
+  n->rc = status;
+  eddy__request_done(&n->request);
+}
+
+static const eddy__wait wait_naming = {"getnameinfo", eddy__request_cancel};
+
+static int k_getnameinfo(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  naming *n = (naming *)eddy__request_take(L, (eddy__task *)ctx);
+  int rc = n == NULL ? UV_ECANCELED : n->rc;
+  if (rc < 0) return eddy__raise_about(L, rc, "getnameinfo", "address", lua_tostring(L, 1));
+  lua_pushstring(L, n->uv.host);
+  lua_pushstring(L, n->uv.service);
+  lua_pushvalue(L, 3);
+  eddy__request_pop(L);
+  return 2;
+}
+
+/* eddy.getnameinfo(host, port) -> name, service   [-0, +2, y] */
+static int l_getnameinfo(lua_State *L) {
+  eddy__address address;
+  const char *host = eddy__check_host(L, 1);
+  if (host == NULL) return eddy__arg_expected(L, 1, "string");
+  int port = lua_isnoneornil(L, 2) ? 0 : eddy__check_port(L, 2);
+  eddy__arg_check(L, eddy__address_parse(&address, host, port) == 0, 1, "a numeric address is expected");
+  eddy__task *task = eddy__running(L, "getnameinfo");
+  lua_settop(L, 2);
+  eddy__request_box(L);
+  naming *n = calloc(1, sizeof *n);
+  eddy__request_own(L, (eddy__request *)n, (uv_req_t *)(n == NULL ? NULL : &n->uv), task, release_naming);
+  int rc = uv_getnameinfo(task->future.loop->uv, &n->uv, on_named, &address.any, 0);
+  if (rc < 0) return eddy__raise_about(L, rc, "getnameinfo", "address", host);
+  return eddy__request_wait(L, &n->request, &wait_naming, k_getnameinfo);
+}
+
+/* --- the cache ----------------------------------------------------------------------------------------------- */
+
+/* eddy.set_dns_cache{ttl = seconds, max = n}, or nil for none   [-0, +0, v] */
+static int l_set_dns_cache(lua_State *L) {
+  static const char *const options[] = {"ttl", "max", NULL};
+  bool has = eddy__check_options(L, 1, options);
+  lua_Number ttl = eddy__option_seconds(L, 1, "ttl", has ? 60 : 0);
+  lua_Integer max = eddy__option_integer(L, 1, "max", 1, (lua_Integer)1 << 30, 256);
+  eddy__dns_cache(L, ttl, (size_t)max);
+  return 0;
+}
+
 /* [-0, +0, m] */
 void eddy__dns_room(lua_State *L, eddy__runtime *rt) {
-  static const luaL_Reg functions[] = {{"getaddrinfo", l_getaddrinfo}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"getaddrinfo", l_getaddrinfo},
+                                       {"getnameinfo", l_getnameinfo},
+                                       {"set_dns_cache", l_set_dns_cache},
+                                       {NULL, NULL}};
+  eddy__dns_open(L);
   eddy__runtime_functions(L, rt, functions);
 }

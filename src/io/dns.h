@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dns.h - names and addresses: getaddrinfo.
- * Owns:   look-ups under way.
- * Uses:   request.h, address.h.      Used by: connect.c, server.c.
- * Touch:  freely. libuv lets look-ups have half of its threads at most, so slow ones do not starve files.
+ * dns.h - names and addresses: getaddrinfo, getnameinfo.
+ * Owns:   look-ups under way, each for all who ask the same at that time; a cache of answers, if that is wanted.
+ * Uses:   request.h, address.h.      Used by: connect.c, server.c, udp.c.
+ * Touch:  freely. libuv lets look-ups have half of its threads at most (two of four), in their order, so slow ones do
+ *         not starve files.
+ *
+ * Two files: resolve.c (look-ups, the cache), dns.c (what Lua calls).
  */
 #ifndef EDDY_IO_DNS_H
 #define EDDY_IO_DNS_H
@@ -26,6 +29,12 @@ int eddy__dns_lookup(lua_State *L, eddy__task *task, const char *host, const cha
 /* In k: the addresses, which live until the box at the top is popped (eddy__request_pop); or NULL, with a libuv code
  * in *rc, UV_ETIMEDOUT if the task was woken by its timer.   [-0, +0, v] */
 const struct addrinfo *eddy__dns_result(lua_State *L, eddy__task *task, int *rc);
+
+/* The answers that are kept: for `ttl` seconds (0: none are), at most so many. Drops those that are there. */
+void eddy__dns_cache(lua_State *L, lua_Number ttl, size_t max);
+
+/* Opens resolve.c.   [-0, +0, m] */
+void eddy__dns_open(lua_State *L);
 
 void eddy__dns_room(lua_State *L, eddy__runtime *rt);
 

@@ -16,6 +16,7 @@
 #include "io/signal.h"
 #include "io/stream_pair.h"
 #include "io/tcp.h"
+#include "io/udp.h"
 #include "io/unix.h"
 
 #ifdef SIGPIPE
@@ -50,4 +51,5 @@ void eddy__io_room(lua_State *L, eddy__runtime *rt) {
   eddy__signal_room(L, rt);
   eddy__poller_room(L, rt);
   eddy__process_room(L, rt);
+  eddy__udp_room(L, rt);
 }

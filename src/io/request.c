@@ -18,6 +18,12 @@ void eddy__request_end(eddy__request *r) {
     r->release(r);
     return;
   }
+  if (r->uv == NULL) { /* only its owner waits for it */
+    r->loop->requests--;
+    r->is_done = true;
+    r->release(r);
+    return;
+  }
   atomic_store_explicit(&r->is_abandoned, true, memory_order_relaxed);
   (void)uv_cancel(r->uv); /* if it runs already, its end is awaited by on_done alone */
 }

@@ -17,7 +17,7 @@ typedef struct eddy__request {
   eddy__loop *loop;
   eddy__task *task;           /* waits for it; NULL: nobody does any more */
   struct eddy__request **box; /* the userdata that owns it; NULL: it owns itself */
-  uv_req_t *uv;               /* lies in the same memory */
+  uv_req_t *uv;               /* lies in the same memory; NULL: it is not libuv's, and can be given up at any time */
   void (*release)(struct eddy__request *r);
   bool is_done;
   atomic_bool is_abandoned; /* it was given up while it was under way: a thread that works on it may stop */
