@@ -126,7 +126,7 @@ function eddy.getnameinfo(host, port) end
 ---first none are kept: the system's resolver may do that already. Errors are never kept.
 ---
 ---Without it too, those who ask the same at the same time share one look-up, and numeric addresses are answered at
----once. At most two look-ups (half of libuv's threads) are under way at once; the others wait in their order. One that is
----cancelled leaves the line at once.
+---once. At most two look-ups (half of libuv's threads) are under way at once; the others wait in their order. One that
+---is cancelled leaves the line at once.
 ---@param options? eddy.DnsCacheOptions
 function eddy.set_dns_cache(options) end
