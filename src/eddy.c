@@ -32,6 +32,7 @@
 #include "core/timed.h"
 #include "core/wait.h"
 #include "io/io.h"
+#include "io/stdio.h"
 #include "threads/threads.h"
 
 /* asyncio's names that eddy has under another name, and modules that are loaded when they are asked for. */
@@ -65,6 +66,11 @@ static void load(lua_State *L, const char *name) {
 static int l_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   lua_settop(L, 2);
+  if (eddy__stdio_push(L, lua_tostring(L, 2))) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 1, lua_tostring(L, 2));
+    return 1;
+  }
   for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
     lua_pushstring(L, modules[i]);
     if (!lua_rawequal(L, 2, -1)) continue;

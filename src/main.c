@@ -17,7 +17,6 @@
 #include <io.h>
 #define stdin_is_terminal() (_isatty(_fileno(stdin)) != 0)
 #else
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -299,21 +298,16 @@ static void open_libraries(lua_State *L, const command *c) {
   lua_getfield(L, -1, "coroutine"); /* waiting works in plain coroutines too */
   lua_getfield(L, -1, "install");
   lua_call(L, 0, 0);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  lua_getfield(L, -1, "_order_output"); /* print and eddy.stdout come out in the order in which they were called */
+  lua_call(L, 0, 0);
+  lua_pop(L, 1);
   make_arg(L, c);
 }
 
 #ifdef _WIN32
-static void hold_standard_files(void) {}
 static void watch_stdout(void) {}
 #else
-/* Standard files that are closed are opened, on nothing: else the next socket would get such a number, and what is
- * printed would go there. */
-static void hold_standard_files(void) {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0) return;
-}
-
 /* If it is standard output that nobody reads any more, the command ends here, quietly, as any filter
  * does. Else the write fails with EPIPE, as it does with SIGPIPE ignored. Only pipes are asked: a
  * terminal that was closed does not raise this signal. Runs in a signal handler. */
@@ -370,7 +364,6 @@ static int end_output(int status) {
 
 int main(int argc, char **argv) {
   command c = {.argc = argc, .argv = argv};
-  hold_standard_files();
   const char *wrong = parse_options(&c);
   if (wrong != NULL) {
     const char *why = takes_value(wrong) ? "needs an argument" : "is no option of eddy";

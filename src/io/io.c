@@ -6,6 +6,11 @@
 #include "io/io.h"
 
 #include <signal.h>
+#ifndef _WIN32
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#endif
 
 #include "io/dns.h"
 #include "io/fs.h"
@@ -14,6 +19,7 @@
 #include "io/process.h"
 #include "io/server.h"
 #include "io/signal.h"
+#include "io/stdio.h"
 #include "io/stream_pair.h"
 #include "io/tcp.h"
 #include "io/udp.h"
@@ -35,13 +41,24 @@ static void survive_sigpipe(void) {
 #endif
 }
 
+/* Standard files that are closed are opened, on nothing: else the next socket would get such a number, what is printed
+ * would go there, and libuv aborts when it is to close it. */
+static void hold_standard_files(void) {
+#ifndef _WIN32
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0) return;
+#endif
+}
+
 /* [-0, +0, m] */
 void eddy__io_room(lua_State *L, eddy__runtime *rt) {
+  hold_standard_files();
   survive_sigpipe();
   eddy__dns_room(L, rt);
   eddy__tcp_room(L, rt);
   eddy__connect_room(L, rt);
   eddy__pipe_room(L, rt);
+  eddy__stdio_room(L, rt);
   eddy__stream_pair_room(L, rt);
   eddy__unix_connect_room(L, rt);
   eddy__unix_server_room(L, rt);

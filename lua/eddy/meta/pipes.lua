@@ -79,6 +79,57 @@ function eddy.open_unix_connection(path, options) end
 ---@return eddy.Server
 function eddy.start_unix_server(handler, path, options) end
 
+-- --- Standard streams ----------------------------------------------------------------------------------------------
+
+---Standard input, output or error, whatever it is: a terminal, a pipe, a socket, a file, /dev/null. Each is one object
+---for the whole program, which is used in the loop that runs and goes on in the next one; nobody has to close it.
+---
+---Reading: nothing is read ahead of those who want to read, so a program that is started has the rest. A line has no
+---limit. Bytes that a read has left are there for the next one, also in another run; `io.read` does not see them.
+---
+---Writing: what `print` and `io.write` have printed before comes before. A write waits until the system has all of it
+---(the high-water mark is 0), so what is printed after it comes after it; other tasks go on meanwhile. With the `eddy`
+---command that holds for what other tasks print, too.
+---
+---The descriptors stay as they are: blocking, and what a terminal's mode was. Closing one gives it up: the process has
+---/dev/null in its place (but standard error stays), and the other end of a pipe sees the end.
+---@class eddy.StandardStream: eddy.Stream
+local StandardStream = {}
+
+---@return integer 0, 1 or 2
+function StandardStream:fileno() end
+
+---It has no names.
+---@return nil
+function StandardStream:peername() end
+
+---@return nil
+function StandardStream:sockname() end
+
+---Whether it is a terminal.
+---@return boolean
+function StandardStream:isatty() end
+
+---The size of the terminal. Raises OSError (`ENOTTY`) when it is none.
+---@return integer columns, integer rows
+function StandardStream:winsize() end
+
+---"raw": keys come one by one, at once, and are not shown; Ctrl-C is one of them (3). "normal" is what the terminal was
+---before, as it is again when the stream is closed, at the end of the run and at the end of the process. Raises OSError:
+---`ENOTTY` when it is no terminal, `EBUSY` when another one is raw.
+---@param mode "raw"|"normal"
+---@return eddy.StandardStream self
+function StandardStream:set_mode(mode) end
+
+---@type eddy.StandardStream
+eddy.stdin = nil
+
+---@type eddy.StandardStream
+eddy.stdout = nil
+
+---@type eddy.StandardStream
+eddy.stderr = nil
+
 -- --- In memory ------------------------------------------------------------------------------------------------------
 
 ---A stream of a pair. It has no names and no descriptor: `fileno` raises RuntimeError.
