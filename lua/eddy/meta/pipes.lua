@@ -79,7 +79,7 @@ function eddy.open_unix_connection(path, options) end
 ---@return eddy.Server
 function eddy.start_unix_server(handler, path, options) end
 
--- --- Standard streams ----------------------------------------------------------------------------------------------
+-- --- Standard streams -----------------------------------------------------------------------------------------------
 
 ---Standard input, output or error, whatever it is: a terminal, a pipe, a socket, a file, /dev/null. Each is one object
 ---for the whole program, which is used in the loop that runs and goes on in the next one; nobody has to close it.
