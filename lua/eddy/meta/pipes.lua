@@ -115,8 +115,8 @@ function StandardStream:isatty() end
 function StandardStream:winsize() end
 
 ---"raw": keys come one by one, at once, and are not shown; Ctrl-C is one of them (3). "normal" is what the terminal was
----before, as it is again when the stream is closed, at the end of the run and at the end of the process. Raises OSError:
----`ENOTTY` when it is no terminal, `EBUSY` when another one is raw.
+---before, as it is again when the stream is closed, at the end of the run and at the end of the process. Raises
+---OSError: `ENOTTY` when it is no terminal, `EBUSY` when another one is raw.
 ---@param mode "raw"|"normal"
 ---@return eddy.StandardStream self
 function StandardStream:set_mode(mode) end
