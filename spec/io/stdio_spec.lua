@@ -18,6 +18,23 @@ local function output(line)
   return out
 end
 
+-- The same with a FIFO as standard input, to which the program itself writes: `feed` is a stream.
+local function fed(source)
+  return output(("mkfifo /tmp/eddy-$$; %s 3<>/tmp/eddy-$$ </tmp/eddy-$$; rm /tmp/eddy-$$"):format(
+    run("local feed <close> = eddy.open_pipe(3)" .. source)))
+end
+
+-- A reader of standard output that does not begin before the program calls `go()`.
+local function late(source, reader)
+  local gate = os.tmpname()
+  os.remove(gate)
+  local go = ("local function go() io.open(\"%s\", \"w\"):close() end "):format(gate)
+  local line = "%s | (while ! test -e %s; do sleep 0.01; done; %s)"
+  local out, err = sh(line:format(run(go .. source), gate, reader))
+  os.remove(gate)
+  return out, err
+end
+
 local LINES = [[
   for line in eddy.stdin:lines() do print(line) end
   assert(eddy.stdin:at_eof() and eddy.stdin:read() == nil)
@@ -76,34 +93,35 @@ describe("eddy.stdin #plain", function()
   end)
 
   it("lets other tasks run while it waits", function()
-    assert.equal("tick\ntick\ntick\ngot\tlate\n", output("(sleep 0.3; echo late) | " .. run [[
-      local ticks = 0
-      local task = eddy.create_task(function()
-        while true do
-          eddy.sleep(0.05)
-          ticks = ticks + 1
-          if ticks <= 3 then print "tick" end
+    assert.equal("tick\ntick\ntick\ngot\tlate\n", fed [[
+      eddy.create_task(function()
+        for _ = 1, 3 do
+          eddy.sleep(0.01)
+          print "tick"
         end
+        feed:write("late\n")
       end)
       print("got", eddy.stdin:read())
-      task:cancel()
-    ]]))
+    ]])
   end)
 
   it("loses nothing when a read is cancelled", function()
-    assert.equal("false\nlate\n", output("(sleep 0.2; echo late) | " .. run [[
-      print((eddy.move_on_after(0.05, eddy.stdin.read, eddy.stdin)))
+    assert.equal("false\nlate\n", fed [[
+      print((eddy.move_on_after(0.01, eddy.stdin.read, eddy.stdin)))
+      feed:write("late\n")
       print(eddy.stdin:read())
-    ]]))
+    ]])
   end)
 
   it("reads no more than is asked for, so a program that is started has the rest", function()
-    assert.equal("first\nchild: second\n", output("(echo first; sleep 0.2; echo second) | " .. run [[
+    assert.equal("first\nchild: second\n", fed [[
+      feed:write("first\n")
       print(eddy.stdin:read())
-      eddy.sleep(0.3)
+      feed:write("second\n")
+      eddy.sleep(0.05)
       io.stdout:flush()
       os.execute("read line; echo child: $line")
-    ]]))
+    ]])
   end)
 
   it("goes on in the next run where the last one has stopped", function()
@@ -132,11 +150,12 @@ describe("eddy.stdin #plain", function()
   end)
 
   it("can be selected, with nothing taken from it", function()
-    assert.equal("2\n1\nlate\n", output("(sleep 0.2; echo late) | " .. run [[
-      print((eddy.select { eddy.stdin, 0.05 }))
-      print((eddy.select { eddy.stdin, 5 }))
+    assert.equal("2\n1\nlate\n", fed [[
+      print((eddy.select { eddy.stdin, 0.01 }))
+      eddy.get_running_loop():call_later(0.01, function() eddy.create_task(feed.write, feed, "late\n") end)
+      print((eddy.select { eddy.stdin, 60 }))
       print(eddy.stdin:read())
-    ]]))
+    ]])
   end)
 end)
 
@@ -175,21 +194,19 @@ describe("eddy.stdout #plain", function()
   end)
 
   it("waits for a slow reader, and others go on", function()
-    local out, err = sh(run [[
-      local ticks, done = 0, false
-      local task = eddy.create_task(function()
-        while not done do
-          eddy.sleep(0.01)
+    local out, err = late([[
+      local ticks = 0
+      eddy.create_task(function()
+        repeat
+          eddy.sleep(0.001)
           ticks = ticks + 1
-        end
+        until ticks == 10
+        go()
       end)
       eddy.stdout:write(("x"):rep(1 << 20), "\n")
-      done = true
-      task:await()
-      io.stderr:write(ticks > 10 and "went on" or "stood still")
-    ]] .. " | (sleep 0.3; wc -c)")
-    assert.equal("1048577\n", out)
-    assert.equal("went on", err)
+      io.stderr:write(ticks)
+    ]], "wc -c")
+    assert.same({ "1048577\n", "10" }, { out, err })
   end)
 
   it("sends what is queued before the command ends", function()
@@ -211,11 +228,14 @@ describe("eddy.stdout #plain", function()
 
   it("raises EPIPE for standard error", function()
     local source = [[
-      eddy.sleep(0.2)
-      local ok, err = pcall(eddy.stderr.write, eddy.stderr, "x")
-      print(ok, err.code)
+      local ok, err
+      repeat
+        ok, err = pcall(eddy.stderr.write, eddy.stderr, "x")
+        eddy.sleep(0.001)
+      until not ok
+      print(err.code)
     ]]
-    assert.equal("false\tEPIPE\n", output(("(%s 2>&1 >&3 | sleep 0.05) 3>&1 | cat"):format(run(source))))
+    assert.equal("EPIPE\n", output(("(%s 2>&1 >&3 | true) 3>&1 | cat"):format(run(source))))
   end)
 
   it("raises what the system says of a full disk", function()
@@ -244,7 +264,7 @@ describe("eddy.stdout #plain", function()
   end)
 
   it("has the marks of all streams: at first a write waits until all has gone", function()
-    local out, err = sh(run [[
+    local out, err = late([[
       local task = eddy.create_task(eddy.stdout.write, eddy.stdout, ("x"):rep(200000))
       eddy.sleep(0)
       local before = task:done()
@@ -252,8 +272,9 @@ describe("eddy.stdout #plain", function()
       local other = eddy.create_task(eddy.stdout.write, eddy.stdout, "y")
       eddy.sleep(0)
       io.stderr:write(tostring(before), " ", tostring(other:done()))
+      go()
       task:await()
-    ]] .. " | (sleep 0.1; wc -c)")
+    ]], "wc -c")
     assert.same({ "200001\n", "false true" }, { out, err })
   end)
 
@@ -353,13 +374,49 @@ describe("the standard streams #plain", function()
   end)
 end)
 
--- Runs a line of shell in a terminal with what is typed there. Returns what is seen.
-local function in_terminal(line, typed)
-  local folder = support.folder { command = line }
-  local out = sh(("(%s) | script -qfec 'stty rows 30 cols 90; sh %s/command' /dev/null"):format(typed, folder))
-  support.remove(folder)
-  return (out:gsub("\r", ""))
+local opened
+
+-- Starts a line of shell in a terminal of its own.
+local function terminal(line)
+  local folder = support.folder { command = "stty rows 30 cols 90\n" .. line }
+  assert(os.execute("mkfifo " .. folder .. "/keys"))
+  local self = { seen = "" }
+  local shown = assert(io.popen(("timeout 30 script -qfec 'EDDY=%s sh %s/command' /dev/null <%s/keys 2>&1"):format(
+    os.getenv "EDDY", folder, folder)))
+  local keys = assert(io.open(folder .. "/keys", "w"))
+  keys:setvbuf "no"
+
+  -- Waits until what has come since the last match matches, and returns the captures.
+  function self.expect(pattern)
+    while true do
+      local found = table.pack(self.seen:match(pattern))
+      if found[1] then
+        self.seen = ""
+        return table.unpack(found, 1, found.n)
+      end
+      local byte = shown:read(1)
+      if not byte then error(("waiting for %q, got %q"):format(pattern, self.seen), 2) end
+      if byte ~= "\r" then self.seen = self.seen .. byte end
+    end
+  end
+
+  function self.type(text) keys:write(text) end
+
+  -- The rest of what was shown, when the line has ended.
+  function self.rest() return self.seen .. shown:read("a"):gsub("\r", "") end
+
+  function self.close()
+    keys:close()
+    shown:close()
+    support.remove(folder)
+  end
+
+  opened = self
+  return self
 end
+
+local FLAGS = "grep -o 'flags.*' /proc/self/fdinfo/0"
+local MODE = "stty -a | grep -o '[- ]icanon'"
 
 describe("a terminal #plain", function()
   if not os.execute("timeout 30 script -qec true /dev/null </dev/null >/dev/null 2>&1") then
@@ -367,51 +424,62 @@ describe("a terminal #plain", function()
     return
   end
 
+  after_each(function() opened.close() end)
+
   it("is read line by line, and written to in order", function()
-    local seen = in_terminal(run [[
+    local t = terminal(run [[
       print("name?")
       eddy.stdout:write("hello ", eddy.stdin:read(), "\n")
-      print("bye ", eddy.stdin:read())
-    ]], "sleep 0.3; echo Ada; sleep 0.1; printf '\\004'; sleep 0.2")
-    assert.matches("name%?\n.*hello Ada\nbye \tnil\n", seen)
+      print("bye", eddy.stdin:read())
+    ]])
+    t.expect "name%?\n"
+    t.type "Ada\n"
+    t.expect "hello Ada\n"
+    t.type "\4"
+    t.expect "bye\tnil\n"
   end)
 
   it("has a size", function()
-    local seen = in_terminal(run [[
+    terminal(run [[
       local columns, rows = eddy.stdout:winsize()
       print(columns, rows, eddy.stdin:isatty())
-    ]], "sleep 0.5")
-    assert.matches("90\t30\ttrue", seen)
+    ]]).expect "90\t30\ttrue\n"
   end)
 
-  it("gives single keys in raw mode, and is as before afterwards", function()
-    local seen = in_terminal("stty -a | grep -o '.icanon'; " .. run [[
+  it("gives single keys in raw mode, and is as before when the process exits", function()
+    local t = terminal(MODE .. "; " .. run [[
       eddy.stdin:set_mode("raw")
       print("ready")
-      print("key", eddy.stdin:read(1), eddy.stdin:read(1):byte())
+      print("key", eddy.stdin:read(1))
+      print("key", eddy.stdin:read(1):byte())
       eddy.stdin:set_mode("normal")
       eddy.stdin:set_mode("raw")
       os.exit(0)
-    ]] .. "; stty -a | grep -o '.icanon'", "sleep 0.4; printf 'q'; sleep 0.1; printf '\\003'; sleep 0.3")
-    assert.matches("ready\nkey\tq\t3\n", seen)
-    assert.equal(2, select(2, seen:gsub(" icanon", "")))
+    ]] .. "; " .. MODE)
+    t.expect " icanon\nready\n"
+    t.type "q"
+    t.expect "^key\tq\n"
+    t.type "\3"
+    t.expect "^key\t3\n"
+    assert.equal(" icanon\n", t.rest())
   end)
 
-  it("is not left in raw mode by the end of the run, or an error", function()
-    for _, how in ipairs { "", "error(\"oops\")", "eddy.stdin:close()" } do
-      local seen = in_terminal(run("eddy.stdin:set_mode(\"raw\") eddy.move_on_after(0, eddy.stdin.read, eddy.stdin) "
-        .. how) .. "; stty -a | grep -o '.icanon'", "sleep 0.5")
-      assert.matches(" icanon", seen)
-    end
-  end)
+  for name, how in pairs { ["the end of the run"] = "", ["an error"] = "error(\"oops\")",
+    ["the close"] = "eddy.stdin:close() print(\"closed\") os.execute(\"kill -9 $PPID\")" } do
+    it("is not left in raw mode by " .. name, function()
+      local t = terminal(run("eddy.stdin:set_mode(\"raw\") eddy.move_on_after(0, eddy.stdin.read, eddy.stdin) "
+        .. how) .. "; " .. MODE)
+      assert.matches(" icanon\n$", t.rest())
+    end)
+  end
 
-  it("is not non-blocking for the shell afterwards", function()
-    local flags = "grep flags /proc/self/fdinfo/0"
-    local seen = in_terminal(flags .. "; " .. run [[
+  it("is not non-blocking for the shell, before and after", function()
+    local t = terminal(FLAGS .. "; " .. run([[
       eddy.stdout:write("")
       eddy.move_on_after(0.01, eddy.stdin.read, eddy.stdin)
-    ]] .. "; " .. flags, "sleep 0.5")
-    local before, after = seen:match("(flags[^\n]*)\n.*(flags[^\n]*)\n")
-    assert.equal(before, after)
+      os.execute(]] .. ("%q"):format(FLAGS):gsub("'", "") .. [[)
+    ]]) .. "; " .. FLAGS)
+    local first, second, third = t.rest():match("(flags[^\n]*)\n(flags[^\n]*)\n(flags[^\n]*)\n")
+    assert.same({ first, first }, { second, third })
   end)
 end)

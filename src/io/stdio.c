@@ -234,32 +234,48 @@ static void make_type(lua_State *L) {
 
 /* --- the order of print -------------------------------------------------------------------------------------- */
 
-/* Writes what is queued for standard output, if anything is. Upvalue 2: the function to be called after that; 3: its
- * name.   [-0, +n, e] */
+/* [-0, +n, e] */
 static int k_after(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   return lua_gettop(L);
 }
 
-/* [-0, +n, e] */
-static int l_after_queue(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[STDOUT_FILENO]) == LUA_TUSERDATA)
-    eddy__stdio_settle((eddy__stdio *)eddy__stream_at(L, -1));
-  lua_pop(L, 1);
+/* Calls upvalue 2 with all arguments.   [-0, +n, e] */
+static int call_original(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, k_after);
   return k_after(L, LUA_OK, 0);
 }
 
-/* The same for io.write and file:write, whose errors name the function: so the arguments are checked here.
- *   [-0, +n, e] */
+/* Writes what is queued for standard output, if anything is, then calls upvalue 2. (3: its name.)   [-0, +n, e] */
+static int l_after_queue(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[STDOUT_FILENO]) == LUA_TUSERDATA)
+    eddy__stdio_settle((eddy__stdio *)eddy__stream_at(L, -1));
+  lua_pop(L, 1);
+  return call_original(L);
+}
+
+/* Whether the value at the top, which it pops, is C's standard output.   [-1, +0, -] */
+static bool pop_is_stdout(lua_State *L) {
+  const luaL_Stream *file = luaL_testudata(L, -1, LUA_FILEHANDLE);
+  lua_pop(L, 1);
+  return file != NULL && file->f == stdout;
+}
+
+/* The same for io.write and file:write, whose errors name the function: so the arguments are checked here. Upvalue 4:
+ * whether it is the method.   [-0, +n, e] */
 static int l_write_after(lua_State *L) {
-  int first = lua_toboolean(L, lua_upvalueindex(4)) ? 2 : 1;
-  if (first == 2 && luaL_testudata(L, 1, LUA_FILEHANDLE) == NULL) eddy__arg_expected(L, 1, LUA_FILEHANDLE);
-  for (int i = first; i <= lua_gettop(L); i++)
+  bool is_method = lua_toboolean(L, lua_upvalueindex(4));
+  if (is_method && luaL_testudata(L, 1, LUA_FILEHANDLE) == NULL)
+    eddy__arg_expected(L, 1, LUA_FILEHANDLE);
+  for (int i = is_method ? 2 : 1; i <= lua_gettop(L); i++)
     if (!lua_isstring(L, i)) eddy__arg_expected(L, i, "string");
-  return l_after_queue(L);
+  if (is_method)
+    lua_pushvalue(L, 1);
+  else
+    lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output"); /* where liolib keeps it */
+  return pop_is_stdout(L) ? l_after_queue(L) : call_original(L);
 }
 
 /* Wraps the function `name` of the table at the top.   [-0, +0, m] */
