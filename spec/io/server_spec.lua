@@ -286,6 +286,55 @@ describe("server:close", function()
   end)
 end)
 
+describe("a server at the end of its loop", function()
+  -- What `tostring` tells of the server when the run is over in which f(server, port) was main.
+  local function after_run(handler, f)
+    local server
+    local runner = eddy.Runner { exception_handler = function() end }
+    runner:run(function()
+      server = eddy.start_server(handler, "127.0.0.1", 0)
+      f(select(2, server:address()), server)
+    end)
+    runner:close()
+    return tostring(server):match("^<Server 127%.0%.0%.1:%d+(.*)>$")
+  end
+
+  local function clients(port, n)
+    local list = {}
+    for i = 1, n do list[i] = connect(port) end
+    return list
+  end
+
+  it("has no connections left, whatever they were at #plain", function()
+    local none = ", closed, 0 connections"
+    assert.equal(none, after_run(echo, function(port) eddy.sleep(0, clients(port, 3)) end))
+    assert.equal(none, after_run(echo, function(port) clients(port, 3) end)) -- accepted by nobody yet
+    assert.equal(none, after_run(echo, function(port)
+      local list = clients(port, 3)
+      for _, conn in ipairs(list) do conn:write("x\n") end
+      for _, conn in ipairs(list) do conn:read() end
+    end))
+    assert.equal(none, after_run(function() error("no") end, function(port) clients(port, 3) end))
+    assert.equal(none, after_run(function() eddy.sleep(1000) end, function(port, server)
+      clients(port, 3)
+      eddy.sleep(0.01)
+      server:close()
+    end))
+  end)
+
+  it("has none when it was closed while some waited to be served #plain", function()
+    for turns = 0, 5 do
+      assert.equal(", closed, 0 connections", after_run(echo, function(port, server)
+        local list = clients(port, 5)
+        for _ = 1, turns do eddy.sleep(0) end
+        server:close()
+        for _, conn in ipairs(list) do conn:abort() end
+        server:wait_closed()
+      end))
+    end
+  end)
+end)
+
 describe("a server without descriptors", function()
   it("leaves those who come in the backlog, says so, and goes on when one is free", function()
     local told = reports()

@@ -1,0 +1,238 @@
+-- eddy and programs that everybody has, on the loopback: nc, curl, socat, redis-server.
+
+local eddy = require "eddy"
+
+require("eddy.busted").timeout = 60
+
+-- What ends what the test has begun, in reverse.
+local undone = {}
+
+local function later(f)
+  table.insert(undone, f)
+  finally(function()
+    while #undone > 0 do table.remove(undone)() end
+  end)
+end
+
+local function until_true(f)
+  while not f() do eddy.sleep(0.001) end
+end
+
+local function serve(handler)
+  local server = eddy.start_server(handler, "127.0.0.1", 0)
+  later(function()
+    server:close()
+    server:abort_clients()
+    server:wait_closed()
+  end)
+  return select(2, server:address())
+end
+
+-- A port that was free just now, for a program that wants one named.
+local function free_port()
+  local server = eddy.start_server(print, "127.0.0.1", 0)
+  local _, port = server:address()
+  server:close()
+  server:wait_closed()
+  return port
+end
+
+local function temporary(content)
+  local path = os.tmpname()
+  eddy.fs.write_file(path, content or "")
+  later(function() os.remove(path) end)
+  return path
+end
+
+-- Runs a shell command beside us; the function that is returned waits for its end and gives its output.
+local function start(command)
+  local out, over = temporary(), temporary()
+  os.execute(("({ %s; } >%s 2>&1 </dev/null; echo $? >%s) &"):format(command, out, over))
+  return function()
+    until_true(function() return eddy.fs.stat(over).size > 0 end)
+    return eddy.fs.read_file(out), tonumber(eddy.fs.read_file(over))
+  end
+end
+
+-- Starts a server that stays, ended with the test by its process id. Waits until it accepts.
+local function daemon(command, port)
+  local pid = temporary()
+  os.execute(("echo $$ >%s; exec %s >/dev/null 2>&1 </dev/null"):format(pid, command):gsub("^(.*)$", function(all)
+    return "sh -c '" .. all .. "' &"
+  end))
+  later(function() os.execute(("kill $(cat %s) 2>/dev/null"):format(pid)) end)
+  local conn
+  until_true(function()
+    local ok, result = pcall(eddy.open_connection, "127.0.0.1", port)
+    conn = ok and result
+    if not ok then eddy.sleep(0.01) end
+    return ok
+  end)
+  later(function() conn:abort() end)
+  return conn
+end
+
+local function has(program)
+  return os.execute("command -v " .. program .. " >/dev/null 2>&1") == true
+end
+
+local function echo(conn)
+  for data in conn:lines(65536) do conn:write(data) end
+end
+
+-- So many bytes, of all values.
+local function bytes(n)
+  local t = {}
+  for i = 1, 1024 do t[i] = string.char(i * 7 % 256, i // 256) end
+  return table.concat(t):rep(n // 2048 + 1):sub(1, n)
+end
+
+describe("eddy and nc", function()
+  if not has("nc") then return pending("no nc: script/bootstrap installs it") end
+
+  it("as a client of ours gets back what it sends, and sees the end", function()
+    local data = bytes(300000)
+    local result = start(("nc -N 127.0.0.1 %d <%s"):format(serve(echo), temporary(data)))
+    local output, code = result()
+    assert.is_true(output == data)
+    assert.equal(0, code)
+  end)
+
+  it("as a server sends all of a file and its end, and still gets what we send", function()
+    local port, data, got = free_port(), bytes(200000), temporary()
+    local result = start(("nc -l -N 127.0.0.1 %d <%s >%s"):format(port, temporary(data), got))
+    local conn
+    until_true(function()
+      local ok, stream = pcall(eddy.open_connection, "127.0.0.1", port)
+      conn = ok and stream
+      return ok
+    end)
+    local _ <close> = conn
+    assert.is_true(conn:read("a") == data)
+    conn:write("for nc\n"):shutdown() -- its half is closed, ours is not
+    result()
+    assert.equal("for nc\n", eddy.fs.read_file(got))
+  end)
+end)
+
+describe("eddy and curl", function()
+  if not has("curl") then return pending("no curl: script/bootstrap installs it") end
+
+  -- As much of HTTP as curl wants: keeps the connection, answers with method, path and body.
+  local function http(conn)
+    while true do
+      local method, path = (conn:read() or ""):match("^(%u+) (%S+) HTTP/1%.1\r$")
+      if not method then return end
+      local length, continue = 0, false
+      for line in conn:lines() do
+        if line == "\r" then break end
+        length = tonumber(line:match("^[Cc]ontent%-[Ll]ength: (%d+)")) or length
+        continue = continue or line:find("^Expect: 100") ~= nil
+      end
+      if continue then conn:write("HTTP/1.1 100 Continue\r\n\r\n") end
+      local body = { method, " ", path, "\n", conn:read_exactly(length) }
+      local size = 0
+      for _, piece in ipairs(body) do size = size + #piece end
+      conn:write({ "HTTP/1.1 200 OK\r\nContent-Length: ", size, "\r\n\r\n" }, body)
+    end
+  end
+
+  it("speak HTTP over a kept connection", function()
+    local came = 0
+    local port = serve(function(conn)
+      came = came + 1
+      http(conn)
+    end)
+    local url = ("http://127.0.0.1:%d"):format(port)
+    local result = start(("curl -sS %s/one %s/two %s/three"):format(url, url, url))
+    assert.equal("GET /one\nGET /two\nGET /three\n", (result()))
+    assert.equal(1, came)
+  end)
+
+  it("move a body of a megabyte both ways", function()
+    local data = bytes(1 << 20)
+    local result = start(("curl -sS --data-binary @%s http://127.0.0.1:%d/up"):format(temporary(data), serve(http)))
+    local output, code = result()
+    assert.equal(0, code)
+    assert.is_true(output == "POST /up\n" .. data)
+  end)
+
+  it("see that the other side has left in the middle", function()
+    local port = serve(function(conn)
+      conn:read()
+      conn:write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort")
+    end)
+    local _, code = start(("curl -sS http://127.0.0.1:%d/"):format(port))()
+    assert.equal(18, code) -- a part of the file
+  end)
+end)
+
+describe("eddy and socat", function()
+  if not has("socat") then return pending("no socat: script/bootstrap installs it") end
+
+  it("as a server with a process for each connection answers fifty of ours", function()
+    local port = free_port()
+    daemon(("socat TCP-LISTEN:%d,bind=127.0.0.1,reuseaddr,fork,backlog=100 EXEC:cat"):format(port), port)
+    local list = {}
+    for i = 1, 50 do list[i] = i end
+    local results = eddy.map(function(i)
+      local conn <close> = eddy.open_connection("127.0.0.1", port)
+      conn:write(("line %d\n"):format(i):rep(500)):shutdown()
+      return conn:read("a")
+    end, list, { concurrency = 10 })
+    for i = 1, 50 do assert.equal(("line %d\n"):format(i):rep(500), results[i]) end
+  end)
+
+  it("as a client that is killed with bytes unread gives us an error, not an end", function()
+    local err
+    local done = eddy.Event()
+    local port = serve(function(conn)
+      local ok
+      conn:write(("x"):rep(100000)) -- which it does not read
+      ok, err = pcall(conn.read, conn, "a")
+      if ok then err = "the end" end
+      done:set()
+    end)
+    start(("timeout -s KILL 0.2 socat -u PTY TCP:127.0.0.1:%d"):format(port))()
+    done:wait()
+    assert.is_true(eddy.is_error(err, eddy.OSError))
+    assert.equal("ECONNRESET", err.code)
+  end)
+end)
+
+describe("eddy and redis-server", function()
+  if not has("redis-server") then return pending("no redis-server: script/bootstrap installs it") end
+
+  local function command(...)
+    local parts = { ("*%d\r\n"):format(select("#", ...)) }
+    for _, part in ipairs { ... } do parts[#parts + 1] = ("$%d\r\n%s\r\n"):format(#part, part) end
+    return parts
+  end
+
+  local function reply(conn)
+    local kind, rest = conn:read_until("\r\n"):match("^(.)(.*)\r\n$")
+    if kind == "$" then return rest ~= "-1" and conn:read_exactly(tonumber(rest) + 2):sub(1, -3) or nil end
+    return kind == ":" and tonumber(rest) or rest
+  end
+
+  it("answers commands, many at once, with bytes of all values", function()
+    local port = free_port()
+    local conn = daemon(("redis-server --port %d --bind 127.0.0.1 --save \"\" --appendonly no"):format(port), port)
+    conn:write(command("PING"))
+    assert.equal("PONG", reply(conn))
+    local value = bytes(1 << 20)
+    conn:write(command("SET", "key", value), command("GET", "key"), command("GET", "none"))
+    assert.equal("OK", reply(conn))
+    assert.is_true(reply(conn) == value)
+    assert.is_nil(reply(conn))
+    local sender = eddy.create_task(function()
+      for i = 1, 5000 do conn:write(command("INCRBY", "sum", tostring(i))) end
+    end)
+    local last
+    for _ = 1, 5000 do last = reply(conn) end
+    sender:await()
+    assert.equal(5000 * 5001 // 2, last)
+    conn:write(command("SHUTDOWN", "NOSAVE"))
+    assert.is_nil(conn:read(1))
+  end)
+end)
