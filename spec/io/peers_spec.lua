@@ -115,6 +115,29 @@ describe("eddy and nc", function()
   end)
 end)
 
+describe("a server whose loop is ending", function()
+  if not has("nc") then return pending("no nc: script/bootstrap installs it") end
+
+  it("does not count whom it has accepted and will not serve #plain", function()
+    local server
+    eddy.run(function()
+      local port = free_port()
+      os.execute(("(nc -l 127.0.0.1 %d | { sleep 0.4; cat; } >/dev/null 2>&1) &"):format(port))
+      local slow
+      until_true(function()
+        local ok, conn = pcall(eddy.open_connection, "127.0.0.1", port)
+        slow = ok and conn
+        return ok
+      end)
+      slow:set_write_buffer_limits(1 << 30)
+      slow:write(("x"):rep(16 << 20)):close() -- the loop waits for it in the end
+      server = eddy.start_server(echo, "127.0.0.1", 0)
+      os.execute(("(sleep 0.1; echo late | nc -N 127.0.0.1 %d >/dev/null 2>&1) &"):format(select(2, server:address())))
+    end)
+    assert.matches(", closed, 0 connections>$", tostring(server))
+  end)
+end)
+
 describe("eddy and curl", function()
   if not has("curl") then return pending("no curl: script/bootstrap installs it") end
 
