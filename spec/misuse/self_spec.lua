@@ -33,6 +33,10 @@ local TYPES = {
   { "var", "ContextVar", "get set reset" },
   { "context", "Context", "run get copy" },
   { "exception_group", "ExceptionGroup", "split subgroup" },
+  { "stream", "stream", "read read_exactly read_until lines at_eof write drain shutdown set_write_buffer_limits close "
+    .. "abort is_closing wait_closed" },
+  { "tcp", "TCP", "set_nodelay set_keepalive peername sockname fileno" },
+  { "server", "Server", "serve_forever close wait_closed close_clients abort_clients sockets address is_serving" },
 }
 
 local WRONG = {
@@ -104,7 +108,7 @@ end)
 describe("metamethods that are called by hand refuse", function()
   for _, object in ipairs { "future", "task", "coro", "generator", "loop", "handle", "scope", "group", "runner", "lock",
     "semaphore", "event", "condition", "barrier", "queue", "channel", "pool", "iterator", "hold", "var", "context",
-    "token" } do
+    "token", "stream", "tcp", "server" } do
     for _, wrong in ipairs { "", "nil", "{}", "1", "noop", "file", "light", "thread", "err", "other" } do
       it(("what is no %s: (%s)"):format(object, wrong), function()
         local call = misuse.prepare(object .. ", handle, future")   -- for its objects
@@ -199,6 +203,9 @@ describe("an object whose metatable was taken away", function()
     { "group", function(o) return o:create_task(eddy.sleep, 0.001) end },
     { "handle", function() return waiting_in(eddy.sleep, 0) end },
     { "scope", function() return waiting_in(eddy.sleep, 0) end },
+    { "stream", function(o) return waiting_in(o.read, o) end },
+    { "tcp", function(o) return waiting_in(o.read, o) end },
+    { "server", function(o) return waiting_in(o.serve_forever, o) end },
   }
   for _, object in ipairs(OBJECTS) do
     it("does no harm while it is in use: " .. object[1], function()

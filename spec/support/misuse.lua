@@ -72,8 +72,47 @@ function objects.full_queue()
   return queue
 end
 
+-- Streams and servers; what else they need is ended with them.
+local peers = setmetatable({}, { __mode = "k" })
+
+function objects.stream()
+  local near, far = eddy.stream_pair()
+  peers[near] = far
+  return near
+end
+
+function objects.server() return eddy.start_server(function(conn) conn:read() end, "127.0.0.1", 0) end
+
+function objects.tcp()
+  local server = objects.server()
+  local conn = eddy.open_connection(server:address())
+  peers[conn] = server
+  return conn
+end
+
+local function end_stream(stream)
+  pcall(stream.abort, stream)
+  local peer = peers[stream]
+  if peer and peer.abort_clients then
+    peer:close()
+    peer:abort_clients()
+    peer:wait_closed()
+  elseif peer then
+    peer:abort()
+    peer:wait_closed()
+  end
+  pcall(stream.wait_closed, stream)
+end
+
 -- What undoes it, for those that do not go by themselves.
 local endings = {
+  stream = end_stream,
+  tcp = end_stream,
+  server = function(server)
+    server:close()
+    server:abort_clients()
+    server:wait_closed()
+  end,
   task = function(task)
     task:cancel()
     if eddy.current_task() then pcall(eddy.await, task) end

@@ -520,8 +520,7 @@ static int l_tostring(lua_State *L) {
 
 /* Only the end of the state collects a server that still listens: until then the loop anchors it.  [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__server *s = eddy__object_test(L, 1, &type_server);
-  if (s == NULL) return 0;
+  eddy__server *s = eddy__object_check(L, 1, &type_server);
   s->is_closed = true;
   while (s->listeners != NULL) {
     eddy__listener *l = s->listeners;

@@ -102,10 +102,11 @@ eddy__stream *eddy__stream_check(lua_State *L, int arg) {
   return *box;
 }
 
-/* [-0, +0, -] */
+/* [-0, +0, v]: only a call by hand raises */
 static int l_gc(lua_State *L) {
   eddy__stream **box = test(L, 1);
-  if (box == NULL || *box == NULL) return 0;
+  if (box == NULL) return eddy__arg_expected(L, 1, "stream");
+  if (*box == NULL) return 0;
   eddy__stream *s = *box;
   *box = NULL;
   eddy__handle_drop(L, &s->handle);
