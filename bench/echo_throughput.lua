@@ -1,4 +1,4 @@
--- echo_throughput.lua - How many messages a second does a TCP server send back over 100 connections?
+-- echo_throughput.lua - How many messages a second does a TCP server send back, over 1, 10 and 100 connections?
 -- This is the server: it prints its port. lib/echoload.c starts it, sends, counts and prints the results; .cpu is the
 -- server's processor time for one message, which moves less than the rate when the machine is shared.
 local eddy = require "eddy"

@@ -8,9 +8,8 @@ local bin, lua = os.getenv("BENCH_BIN"), os.getenv("BENCH_LUA")
 local peers = {
   { name = "eddy", version = bin .. "/eddy --version", ask = bin .. "/eddy bench/%s.lua" },
   { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s",
-    no_server = true },
-  { name = "libuv", version = "test -x " .. bin .. "/libuv && echo bare libuv", ask = bin .. "/libuv %s",
-    no_server = true },
+    only = "programs" },
+  { name = "libuv", version = "test -x " .. bin .. "/libuv && echo bare libuv", ask = bin .. "/libuv %s" },
   { name = "luv", version = lua .. [[ -e 'print("luv on libuv " .. require("luv").version_string())']],
     ask = lua .. " bench/peers/luv.lua %s" },
   { name = "cqueues", version = lua .. [[ -e 'print("cqueues " .. require("cqueues").VERSION)']],
@@ -19,6 +18,8 @@ local peers = {
     ask = "python3 bench/peers/python.py asyncio %s" },
   { name = "uvloop", version = [[python3 -c 'import uvloop; print("uvloop", uvloop.__version__)']],
     ask = "python3 bench/peers/python.py uvloop %s" },
+  { name = "go", version = "test -x " .. bin .. "/go && go version", ask = "GOMAXPROCS=1 " .. bin .. "/go %s",
+    only = "servers" },
   { name = "node", version = "node -p '\"Node \" + process.versions.node'", ask = "node bench/peers/node.js %s" },
 }
 
@@ -41,14 +42,29 @@ local function on_core(n, command)
   return has_taskset and ("taskset -c %d %s"):format(n, command) or command
 end
 
+-- Questions to servers: what echoload is told, by the end of the value's name. The server is that of echo_throughput.
+local loads = {
+  echo_throughput = {},
+  connections = { { "", "-c", 50, 64, 1.5 } },
+  idle_connections = { { "", "-i", 9000, 64, 0 } },
+}
+for _, size in ipairs { { "64B", 64 }, { "1K", 1024 }, { "16K", 16384 } } do
+  for _, count in ipairs { 1, 10, 100 } do
+    table.insert(loads.echo_throughput, { ("%s.%d"):format(size[1], count), "", count, size[2], 0.7 })
+  end
+end
+
 -- What one peer is asked for one question. A server gets core 0, and who loads it the next one.
 local function command_for(peer, name)
-  local command = on_core(0, peer.ask:format(name))
-  if name ~= "echo_throughput" then return command end
-  local function load_with(label, bytes)
-    return on_core(1, ("%s/echoload %s %s.%s 100 %d 1.5 %s"):format(bin, peer.name, name, label, bytes, command))
+  local command = on_core(0, peer.ask:format(loads[name] and "echo_throughput" or name))
+  if not loads[name] then return command end
+  local commands = {}
+  for i, told in ipairs(loads[name]) do
+    local label = name .. (told[1] ~= "" and "." or "") .. told[1]
+    commands[i] = on_core(1, ("%s/echoload %s %s %s %d %d %g %s"):format(bin, told[2], peer.name, label, told[3],
+      told[4], told[5], command))
   end
-  return load_with("64B", 64) .. " && " .. load_with("16K", 16384)
+  return table.concat(commands, " && ")
 end
 
 -- --- Measure: results[value's name][peer] is a list of numbers ------------------------------------------------------
@@ -92,7 +108,7 @@ for round = 1, rounds do
   for _, name in ipairs(names) do
     io.stderr:write(("round %d of %d: %s\n"):format(round, rounds, name))
     for _, peer in ipairs(present) do
-      if not (peer.no_server and name == "echo_throughput") then ask(peer, name) end
+      if peer.only == nil or peer.only == (loads[name] and "servers" or "programs") then ask(peer, name) end
     end
   end
 end
@@ -127,7 +143,7 @@ write("Machine: %d × %s%s; load %s before, %s after.\nVersions: %s.\n", cores,
 write([[
 Medians of %d runs in turn; ± is half the distance from the lowest to the highest. Where less is better, ↓ says so.
 Every program is kept on one core; *core* is how much of it the program had while others used the machine (who sleeps
-wants less than 100 %%; for echo_throughput it is server and load together).
+wants less than 100 %%; for servers it is they and their load together).
 [README.md](README.md) tells how far the peers answer the same question.]], rounds)
 
 local function write_rows(name, what)
@@ -149,7 +165,7 @@ for _, name in ipairs(names) do
   write("\n## %s\n\n%s\n\n| what | peer | median | ± | core | eddy / peer |", name, question)
   write("|---|---|---:|---:|---:|---:|")
   for _, what in ipairs(order) do
-    if what == name or what:find(name .. ".", 1, true) == 1 then write_rows(name, what) end
+    if what == name or what:sub(1, #name + 1) == name .. "." then write_rows(name, what) end
   end
 end
 file:close()

@@ -9,6 +9,8 @@
 
 enum { PROCESSES = 1000 };
 
+int echo_server(void); /* libuv_echo.c */
+
 static int left; /* processes to be started */
 
 static void start(uv_process_t *process);
@@ -44,6 +46,7 @@ static void processes(const char *name, int at_once) {
 }
 
 int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "echo_throughput") == 0) return echo_server();
   if (argc < 2 || strcmp(argv[1], "processes") != 0) return 0; /* it is not asked the others */
   processes("one", 1);
   processes("16", 16);

@@ -1,5 +1,5 @@
--- Closing, cancelling, collecting and ending the run at every stage of a connection: nothing crashes, nothing hangs, and
--- no descriptor is left. Each case is a run of its own; the sanitizers look at the rest.
+-- Closing, cancelling, collecting and ending the run at every stage of a connection: nothing crashes, nothing hangs, no
+-- descriptor is left. Each case is a run of its own; the sanitizers look at the rest.
 
 local eddy = require "eddy"
 
