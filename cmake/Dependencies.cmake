@@ -65,6 +65,16 @@ else()
   endif()
 endif()
 
+# The command carries its Lua where there is a static one beside the shared one: calls of Lua's API, of which a task
+# switch makes a dozen, then need no indirection, and it starts faster.
+option(EDDY_STATIC_LUA "Link Lua into the command when its static library is there" ON)
+if(EDDY_STATIC_LUA AND PC_LUA_FOUND)
+  string(REGEX REPLACE "\\.(so|dylib)$" ".a" static_lua "${LUA_libraries}")
+  if(EXISTS "${static_lua}")
+    set(LUA_libraries ${static_lua})
+  endif()
+endif()
+
 # A Lua that is a static library goes into the command whole: C modules need functions we never call.
 if(LUA_libraries MATCHES "\\.a(;|$)")
   if(APPLE)

@@ -128,7 +128,7 @@ EDDY_API int eddy_spawn(eddy_loop *host, lua_State *L, int nargs) {
 /* The task at idx, or NULL.   [-0, +0, -] */
 static eddy__future *test_task(lua_State *L, int idx) {
   eddy__runtime *rt = eddy__runtime_find(L);
-  return rt != NULL ? eddy__future_test(L, rt, idx) : NULL;
+  return rt != NULL ? eddy__future_test(L, idx) : NULL;
 }
 
 EDDY_API int eddy_status(lua_State *L, int idx) {

@@ -88,14 +88,6 @@ int eddy__arg_expected(lua_State *L, int arg, const char *expected) {
 }
 
 /* [-0, +0, v] */
-lua_Number eddy__check_seconds(lua_State *L, int arg) {
-  if (lua_type(L, arg) != LUA_TNUMBER) eddy__arg_expected(L, arg, "number");
-  lua_Number seconds = lua_tonumber(L, arg);
-  eddy__arg_check(L, !isnan(seconds), arg, "NaN is not a time");
-  return seconds;
-}
-
-/* [-0, +0, v] */
 lua_Number eddy__opt_seconds(lua_State *L, int arg) {
   return lua_isnoneornil(L, arg) ? HUGE_VAL : eddy__check_seconds(L, arg);
 }

@@ -5,9 +5,17 @@
  */
 #include "base/object.h"
 
-#include <string.h>
+#include <uv.h>
 
 #include "base/args.h"
+
+uint64_t eddy__object_secret;
+
+static void make_secret(void) {
+  uint64_t secret;
+  if (uv_random(NULL, NULL, &secret, sizeof secret, 0, NULL) < 0) secret = uv_hrtime() * 0x9e3779b97f4a7c15u;
+  eddy__object_secret = secret | (uint64_t)1 << 63; /* no address has that bit, so no stamp is 0 */
+}
 
 /* [-0, +1, -] */
 void eddy__object_meta(lua_State *L, const eddy__type *type) {
@@ -27,6 +35,8 @@ static void set_functions(lua_State *L, const luaL_Reg *list, int up) {
 /* [-0, +1, m] */
 void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *base,
                        const luaL_Reg *methods, const luaL_Reg *meta, int up) {
+  static uv_once_t once = UV_ONCE_INIT;
+  uv_once(&once, make_secret);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, type) == LUA_TTABLE) return;
   lua_pop(L, 1);
   lua_newtable(L);
@@ -54,20 +64,13 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
 
 /* [-0, +1, m] */
 void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv) {
-  void *object = lua_newuserdatauv(L, size, nuv);
+  uint64_t stamp = eddy__object_stamp(type);
+  size = (size + 7) / 8 * 8;
+  void *object = lua_newuserdatauv(L, size + sizeof stamp, nuv);
   memset(object, 0, size);
+  memcpy((char *)object + size, &stamp, sizeof stamp);
   eddy__object_meta(L, type);
   lua_setmetatable(L, -2);
-  return object;
-}
-
-/* [-0, +0, -] */
-void *eddy__object_test(lua_State *L, int idx, const eddy__type *type) {
-  void *object = lua_touserdata(L, idx);
-  if (object == NULL || lua_islightuserdata(L, idx) || !lua_getmetatable(L, idx)) return NULL;
-  eddy__object_meta(L, type);
-  if (!lua_rawequal(L, -1, -2)) object = NULL;
-  lua_pop(L, 2);
   return object;
 }
 

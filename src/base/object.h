@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * object.h - userdata with a type that cannot be forged: the metatable lies in the registry under the
- *            address of a static, and is compared by identity, never by its name.
- * Owns:   the metatables, one per type and state.
+ * object.h - userdata with a type that cannot be forged: behind each object's own memory stands a stamp, made of the
+ *            address of its type and a secret of the process. Looking at it takes two calls of Lua's API, and neither a
+ *            table with the same __name nor a metatable set by debug.setmetatable is taken for it.
+ * Owns:   the metatables, one per type and state, in the registry under the address of the type; the secret.
  * Uses:   Lua.      Used by: every room that hands an object to Lua.
  * Touch:  freely.
  */
@@ -12,11 +13,16 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 
 /* A type: its address is its identity. */
 typedef struct eddy__type {
   const char *name; /* as texts and errors call it: "Task" */
 } eddy__type;
+
+/* Set once, before the first type is made. */
+extern uint64_t eddy__object_secret;
 
 /* Makes the metatable of a type unless this state has it, with methods under __index (which are added to the
  * methods of `base` when that is not NULL). Functions get the value at `up` (an absolute index; 0 for none)
@@ -27,8 +33,28 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
 /* A new userdata of the type with `nuv` user values; its memory is zeroed.   [-0, +1, m] */
 void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv);
 
+/* The stamp of all objects of a type; never 0. */
+static inline uint64_t eddy__object_stamp(const eddy__type *type) {
+  return eddy__object_secret ^ (uint64_t)(uintptr_t)type;
+}
+
+/* The stamp of the value at idx, and in *object its address: 0 when it is no userdata with room for one.
+ *   [-0, +0, -] */
+static inline uint64_t eddy__object_look(lua_State *L, int idx, void **object) {
+  uint64_t stamp;
+  *object = lua_touserdata(L, idx);
+  if (*object == NULL) return 0;
+  size_t size = (size_t)lua_rawlen(L, idx);
+  if (size < sizeof stamp) return 0; /* a light userdata has none */
+  memcpy(&stamp, (char *)*object + size - sizeof stamp, sizeof stamp);
+  return stamp;
+}
+
 /* The object at idx if it is of that type, else NULL.   [-0, +0, -] */
-void *eddy__object_test(lua_State *L, int idx, const eddy__type *type);
+static inline void *eddy__object_test(lua_State *L, int idx, const eddy__type *type) {
+  void *object;
+  return eddy__object_look(L, idx, &object) == eddy__object_stamp(type) ? object : NULL;
+}
 
 /* The same, raising "bad argument" when it is not.   [-0, +0, v] */
 void *eddy__object_check(lua_State *L, int arg, const eddy__type *type);

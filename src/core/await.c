@@ -26,8 +26,8 @@ static bool has_await(lua_State *L, int idx) {
 }
 
 /* [-0, +0, m] */
-bool eddy__awaitable(lua_State *L, eddy__runtime *rt, int idx) {
-  return lua_isfunction(L, idx) || eddy__future_test(L, rt, idx) != NULL ||
+bool eddy__awaitable(lua_State *L, int idx) {
+  return lua_isfunction(L, idx) || eddy__future_test(L, idx) != NULL ||
          eddy__object_test(L, idx, &eddy__type_coroutine) != NULL || has_await(L, idx);
 }
 
@@ -42,15 +42,15 @@ static const char *push_complaint(lua_State *L, int idx, const char *where) {
 }
 
 /* [-0, +0, v] */
-void eddy__awaitable_check(lua_State *L, eddy__runtime *rt, int arg) {
-  if (!eddy__awaitable(L, rt, arg)) eddy__arg_error(L, arg, push_complaint(L, arg, ""));
+void eddy__awaitable_check(lua_State *L, int arg) {
+  if (!eddy__awaitable(L, arg)) eddy__arg_error(L, arg, push_complaint(L, arg, ""));
   if (eddy__object_test(L, arg, &eddy__type_coroutine) != NULL) eddy__coroutine_check(L, arg);
 }
 
 /* [-0, +1, m] */
 eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx) {
   luaL_checkstack(L, 8, NULL);
-  if (eddy__future_test(L, loop->rt, idx) != NULL) {
+  if (eddy__future_test(L, idx) != NULL) {
     lua_pushvalue(L, idx);
   } else if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {
     eddy__task_spawn(L, loop, eddy__coroutine_start(L, idx));
@@ -79,7 +79,7 @@ void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f
 
 /* [-0, +0, m] */
 void eddy__wait_note_cause(lua_State *L, eddy__task *task, eddy__future *f, int idx) {
-  if (task == NULL || f->state != EDDY_F_FAILED) return;
+  if (f->state != EDDY_F_FAILED || task == NULL) return;
   idx = lua_absindex(L, idx);
   luaL_checkstack(L, 6, NULL);
   eddy__task_push(L, task);
@@ -97,13 +97,13 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
   luaL_checkstack(L, 12, NULL);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, idx, i);
-    if (!eddy__awaitable(L, rt, -1)) {
+    if (!eddy__awaitable(L, -1)) {
       const char *where = lua_pushfstring(L, " at [%I]", (LUAI_UACINT)i);
       eddy__arg_error(L, arg, push_complaint(L, -2, where));
     }
     if (eddy__object_test(L, -1, &eddy__type_coroutine) != NULL)
       eddy__coroutine_check(L, lua_gettop(L));
-    eddy__future *f = eddy__future_test(L, rt, -1);
+    eddy__future *f = eddy__future_test(L, -1);
     if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, rt->current, f);
     lua_pop(L, 1);
   }
@@ -114,7 +114,7 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, idx, i);
     /* the same function twice is two calls of it, unless the caller wants each thing once */
-    bool remember = once || (!lua_isfunction(L, -1) && eddy__future_test(L, rt, -1) == NULL);
+    bool remember = once || (!lua_isfunction(L, -1) && eddy__future_test(L, -1) == NULL);
     if (remember) {
       if (lua_isnil(L, seen)) {
         lua_newtable(L);
@@ -190,15 +190,17 @@ static int await_future(lua_State *L, eddy__task *task, eddy__future *f, lua_KFu
 }
 
 /* [-0, +n, y] */
+int eddy__await_future(lua_State *L, eddy__future *f) {
+  if (eddy__future_pending(f)) return await_future(L, eddy__running(L, "await"), f, k_await);
+  eddy__wait_note_cause(L, eddy__runtime_of(L)->current, f, FUTURE);
+  return eddy__future_results(L, f, FUTURE);
+}
+
+/* [-0, +n, y] */
 int eddy__await(lua_State *L) {
-  eddy__runtime *rt = eddy__runtime_of(L);
-  eddy__future *f = eddy__future_test(L, rt, 1);
-  if (f != NULL) {
-    if (eddy__future_pending(f)) return await_future(L, eddy__running(L, "await"), f, k_await);
-    eddy__wait_note_cause(L, rt->current, f, 1);
-    return eddy__future_results(L, f, 1);
-  }
-  if (!eddy__coroutine_stepping(L, rt)) eddy__running(L, "await");
+  eddy__future *f = eddy__future_test(L, 1);
+  if (f != NULL) return eddy__await_future(L, f);
+  if (!eddy__coroutine_stepping(L, eddy__runtime_of(L))) eddy__running(L, "await");
   int n = 1;
   if (eddy__object_test(L, 1, &eddy__type_coroutine) != NULL) {
     n = eddy__coroutine_start(L, 1);
@@ -212,10 +214,9 @@ int eddy__await(lua_State *L) {
 
 /* eddy.await(x, ...): what is no awaitable is returned as it is   [-0, +n, y] */
 static int l_await(lua_State *L) {
-  eddy__runtime *rt = eddy__runtime_of(L);
   if (lua_isfunction(L, 1) && eddy__coroutine_function(L, 1))
     eddy__arg_error(L, 1, "a Coroutine is expected: call the async function, as in await(f())");
-  if (lua_isfunction(L, 1) || !eddy__awaitable(L, rt, 1)) return lua_gettop(L);
+  if (lua_isfunction(L, 1) || !eddy__awaitable(L, 1)) return lua_gettop(L);
   lua_settop(L, 1);
   return eddy__await(L);
 }
@@ -248,7 +249,7 @@ static int k_expired(lua_State *L, int status, lua_KContext ctx) {
 
 /* timeout <= 0; the awaitable is at 1.   [-0, +n, y] */
 static int wait_for_nothing(lua_State *L, eddy__task *task) {
-  eddy__future *f = eddy__future_test(L, task->future.loop->rt, 1);
+  eddy__future *f = eddy__future_test(L, 1);
   if (f == NULL) {
     eddy__coroutine_abandon(L, 1);
     lua_pushnil(L);
@@ -269,11 +270,10 @@ static int wait_for_nothing(lua_State *L, eddy__task *task) {
 
 /* eddy.wait_for(aw, timeout, ...) -> results   [-0, +n, y] */
 static int l_wait_for(lua_State *L) {
-  eddy__runtime *rt = eddy__runtime_of(L);
-  eddy__awaitable_check(L, rt, 1);
+  eddy__awaitable_check(L, 1);
   lua_Number seconds = eddy__opt_seconds(L, 2);
   eddy__task *task = eddy__running(L, "wait_for");
-  eddy__future *f = eddy__future_test(L, rt, 1);
+  eddy__future *f = eddy__future_test(L, 1);
   if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
   if (seconds <= 0) return wait_for_nothing(L, task);
   bool function = lua_isfunction(L, 1);

@@ -421,8 +421,7 @@ static int k_shield(lua_State *L, int status, lua_KContext ctx) {
 
 /* eddy.shield(aw) -> results   [-0, +n, y] */
 static int l_shield(lua_State *L) {
-  eddy__runtime *rt = eddy__runtime_of(L);
-  eddy__awaitable_check(L, rt, 1);
+  eddy__awaitable_check(L, 1);
   eddy__task *task = eddy__running(L, "shield");
   lua_settop(L, 1);
   eddy__future *f = eddy__task_ensure(L, task->future.loop, 1);

@@ -32,16 +32,17 @@ eddy__future *eddy__future_new(lua_State *L, eddy__loop *loop) {
 }
 
 /* [-0, +0, -] */
-eddy__future *eddy__future_test(lua_State *L, eddy__runtime *rt, int idx) {
-  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
-  const void *meta = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  return meta == rt->meta_task || meta == rt->meta_future ? lua_touserdata(L, idx) : NULL;
+eddy__future *eddy__future_test(lua_State *L, int idx) {
+  void *object;
+  uint64_t stamp = eddy__object_look(L, idx, &object);
+  if (stamp == eddy__object_stamp(&eddy__type_task) || stamp == eddy__object_stamp(&eddy__type_future))
+    return object;
+  return NULL;
 }
 
 /* [-0, +0, v] */
 eddy__future *eddy__future_check(lua_State *L, int arg) {
-  eddy__future *f = eddy__future_test(L, eddy__runtime_of(L), arg);
+  eddy__future *f = eddy__future_test(L, arg);
   if (f == NULL) eddy__arg_expected(L, arg, "Future");
   return f;
 }
@@ -268,9 +269,9 @@ static int l_get_loop(lua_State *L) {
 
 /* f:await() -> results   [-0, +n, y] */
 static int l_await(lua_State *L) {
-  eddy__future_check(L, 1);
+  eddy__future *f = eddy__future_check(L, 1);
   lua_settop(L, 1);
-  return eddy__await(L);
+  return eddy__await_future(L, f);
 }
 
 /* [-0, +1, v] */
@@ -297,6 +298,7 @@ static int l_gc(lua_State *L) {
 
 /* [-0, +0, m] */
 void eddy__future_room(lua_State *L, eddy__runtime *rt) {
+  (void)rt;
   static const luaL_Reg methods[] = {{"done", l_done},
                                      {"cancelled", l_cancelled},
                                      {"result", l_result},
@@ -311,6 +313,5 @@ void eddy__future_room(lua_State *L, eddy__runtime *rt) {
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_future, NULL, methods, meta, lua_gettop(L) - 1);
-  rt->meta_future = lua_topointer(L, -1);
   lua_pop(L, 1);
 }

@@ -73,7 +73,7 @@ void eddy__future_init(eddy__future *f, eddy__loop *loop);
 eddy__future *eddy__future_new(lua_State *L, eddy__loop *loop);
 
 /* The future or task at idx, or NULL.   [-0, +0, -] */
-eddy__future *eddy__future_test(lua_State *L, eddy__runtime *rt, int idx);
+eddy__future *eddy__future_test(lua_State *L, int idx);
 eddy__future *eddy__future_check(lua_State *L, int arg);
 
 /* Settles it: the n values at the top of L become its results.   [-n, +0, m]; n < 2: [-n, +0, -] */

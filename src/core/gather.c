@@ -183,20 +183,14 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
 
 /* Waits for the futures in the table at 1, which is all there is on the stack.   [-0, +1, y] */
 static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_exceptions, bool cancels_rest) {
-  gather *g = lua_newuserdatauv(L, sizeof *g + n * sizeof *g->waiters, 1);
+  gather *g = eddy__object_new(L, &type_gather, sizeof *g + n * sizeof *g->waiters, 1);
   eddy__task_push(L, task);
   lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   eddy__future *settled = NULL;
   g->task = task;
-  g->linked = false;
   g->n = n;
-  g->left = 0;
-  g->failed = NULL;
   g->return_exceptions = return_exceptions;
   g->cancels_rest = cancels_rest;
-  g->cancelled = false;
-  eddy__object_meta(L, &type_gather);
-  lua_setmetatable(L, BLOCK);
   for (size_t i = 0; i < n; i++) {
     eddy__waiter *w = &g->waiters[i];
     eddy__list_init(&w->link);
@@ -248,7 +242,6 @@ static bool is_list(lua_State *L) {
 /* eddy.gather(aw, ...), eddy.gather({aw, ...}, {return_exceptions=}) -> list of first results   [-0, +1, y] */
 static int l_gather(lua_State *L) {
   static const char *const options[] = {"return_exceptions", NULL};
-  eddy__runtime *rt = eddy__runtime_of(L);
   bool return_exceptions = false;
   if (is_list(L)) {
     eddy__check_options(L, 2, options);
@@ -256,7 +249,7 @@ static int l_gather(lua_State *L) {
     lua_settop(L, 1);
   } else {
     int n = lua_gettop(L);
-    for (int i = 1; i <= (n > 0 ? n : 1); i++) eddy__awaitable_check(L, rt, i);
+    for (int i = 1; i <= (n > 0 ? n : 1); i++) eddy__awaitable_check(L, i);
     lua_createtable(L, n, 0);
     lua_insert(L, 1);
     for (int i = n; i > 0; i--) lua_rawseti(L, 1, i);

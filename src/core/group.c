@@ -95,7 +95,7 @@ static int l_create_task(lua_State *L) {
   eddy__group *g = check(L);
   if (g->state == FINISHED || g->aborting) eddy__coroutine_abandon(L, 2); /* refused: it need not be awaited */
   check_open(L, "create_task");
-  if (lua_isnone(L, 2)) eddy__awaitable_check(L, eddy__runtime_of(L), 2);
+  if (lua_isnone(L, 2)) eddy__awaitable_check(L, 2);
   adopt(g, eddy__task_create(L, g->task->future.loop, 2));
   return 1;
 }

@@ -73,11 +73,4 @@ void eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__ta
 /* The object is collected, so whoever stands there has lost the frame that kept it: they find out when they run. */
 void eddy__line_drop(eddy__line *line, eddy__list *told);
 
-/* The userdata of `size` bytes at idx, or NULL; the caller compares its first member, the address of its type. That
- * tells as surely as the metatable does, in a quarter of the time: scripts cannot write there.   [-0, +0, -] */
-static inline void *eddy__sync_test(lua_State *L, int idx, size_t size) {
-  void *object = lua_touserdata(L, idx);
-  return object != NULL && lua_rawlen(L, idx) == size ? object : NULL;
-}
-
 #endif

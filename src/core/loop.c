@@ -364,12 +364,14 @@ typedef struct saved {
   eddy__task *current;
   lua_State *leaf, *L;
   int depth;
+  eddy__runtime *here;
 } saved;
 
 static saved enter(lua_State *L, eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
-  saved s = {rt->loop, rt->current, rt->leaf, rt->L, rt->nest.depth};
+  saved s = {rt->loop, rt->current, rt->leaf, rt->L, rt->nest.depth, eddy__runtime_here};
   if (s.loop != NULL) s.loop->gave_way = true;
+  eddy__runtime_here = rt;
   rt->loop = loop;
   rt->current = NULL;
   rt->L = L;
@@ -385,6 +387,7 @@ static void leave(eddy__loop *loop, saved s) {
   rt->leaf = s.leaf;
   rt->L = s.L;
   rt->nest.depth = s.depth;
+  eddy__runtime_here = s.here;
   loop->is_running = false;
 }
 

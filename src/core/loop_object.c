@@ -128,8 +128,7 @@ static int l_run_forever(lua_State *L) {
 /* loop:run_until_complete(aw) -> results   [-0, +n, v] */
 static int l_run_until_complete(lua_State *L) {
   eddy__loop *loop = check_idle(L, "run_until_complete");
-  eddy__runtime *rt = eddy__runtime_of(L);
-  eddy__awaitable_check(L, rt, 2);
+  eddy__awaitable_check(L, 2);
   lua_settop(L, 2);
   eddy__future *f = eddy__task_ensure(L, loop, 2);
   if (f->loop != loop || f->generation != loop->generation)

@@ -27,7 +27,6 @@ enum { SELF = 1, ITEM, KEY }; /* the frame of put; that of get begins alike */
 enum { FIRST_CAP = 4, KEPT_CAP = 1024, MOST_CAP = 1 << 28 };
 
 typedef struct queue {
-  const eddy__type *type; /* first: for eddy__sync_test */
   eddy__line getters, putters, joiners;
   eddy__list watchers; /* of select: told of what no getter is there for */
   size_t n, cap; /* items; places for them, a power of two */
@@ -201,8 +200,8 @@ static const eddy__wait wait_join = {"Queue:join", eddy__line_cancel};
 
 /* [-0, +0, v] */
 static queue *check(lua_State *L) {
-  queue *q = eddy__sync_test(L, SELF, sizeof *q);
-  if (q == NULL || q->type != &type_queue) eddy__arg_expected(L, SELF, "Queue");
+  queue *q = eddy__object_test(L, SELF, &type_queue);
+  if (q == NULL) eddy__arg_expected(L, SELF, "Queue");
   return q;
 }
 
@@ -530,7 +529,6 @@ static int new_queue(lua_State *L, int kind) {
   lua_settop(L, 2);
   push_key(L);
   queue *q = eddy__object_new(L, &type_queue, sizeof *q, UV_KEY);
-  q->type = &type_queue;
   eddy__line_init(&q->getters);
   eddy__line_init(&q->putters);
   eddy__line_init(&q->joiners);

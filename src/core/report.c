@@ -165,7 +165,7 @@ static void write_context(lua_State *L, int idx) {
     lua_pop(L, 1);
     lua_getfield(L, idx, "future");
   }
-  eddy__future *f = eddy__future_test(L, eddy__runtime_find(L), lua_gettop(L));
+  eddy__future *f = eddy__future_test(L, lua_gettop(L));
   if (f != NULL && f->state == EDDY_F_FAILED) {
     lua_writestringerror("%s\n", eddy__report_story(L, -1));
     lua_pop(L, 1);

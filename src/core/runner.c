@@ -183,8 +183,7 @@ enum { UV_OPTIONS = 1, UV_LOOP, UV_CONTEXT }; /* of a Runner */
  * nothing above it. `owner` is the index of the Runner, or 0. Returns 0, or a code with its error on top.
  *   [-n, +(1|2), v] */
 static int run_main(lua_State *L, eddy__loop *loop, int main, int owner) {
-  eddy__runtime *rt = loop->rt;
-  if (eddy__future_test(L, rt, main) != NULL) {
+  if (eddy__future_test(L, main) != NULL) {
     lua_settop(L, main);
     eddy__future *f = lua_touserdata(L, main);
     if (f->loop != loop || f->generation != loop->generation)
@@ -230,7 +229,7 @@ static int conclude(lua_State *L, eddy__runtime *rt, int main, int rc) {
 static int l_run(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_of(L);
   check_no_loop(L, rt, "run");
-  eddy__awaitable_check(L, rt, 1);
+  eddy__awaitable_check(L, 1);
   lua_pushnil(L);
   lua_insert(L, 1);
   eddy__loop *loop = open_loop(L, rt, 1); /* nil: no options */
@@ -307,7 +306,7 @@ static int l_runner_run(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_of(L);
   runner *r = check(L, "run");
   check_no_loop(L, rt, "run");
-  eddy__awaitable_check(L, rt, 2);
+  eddy__awaitable_check(L, 2);
   eddy__loop *loop = push_loop(L, r);
   lua_insert(L, 2); /* runner, loop, main, ... */
   return conclude(L, rt, 3, run_main(L, loop, 3, 1));

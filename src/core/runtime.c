@@ -13,6 +13,8 @@
 #include "core/loop.h"
 #include "core/task.h"
 
+_Thread_local eddy__runtime *eddy__runtime_here;
+
 static const char runtime_key; /* its address: where the record lies in the registry */
 
 /* The state ends: what no loop has taken back goes with it. The records of loops are userdata without finalizers: a

@@ -45,7 +45,7 @@ static const eddy__selectable *selectable(lua_State *L, int idx) {
 
 /* Raises for what cannot be selected; the source is at the top.   [-0, +0, v] */
 static void check_source(lua_State *L, eddy__task *task, lua_Integer i) {
-  eddy__future *f = eddy__future_test(L, task->future.loop->rt, -1);
+  eddy__future *f = eddy__future_test(L, -1);
   if (f != NULL) {
     if (eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
   } else if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -60,14 +60,13 @@ static void check_source(lua_State *L, eddy__task *task, lua_Integer i) {
 /* Pushes the index and the values of the first source that is ready, and returns how many these are; 0: none is.
  *   [-0, +n, v] */
 static int take_first(lua_State *L, selecting *s) {
-  eddy__runtime *rt = s->task->future.loop->rt;
   bool is_due = s->due != 0 && s->deadline <= eddy__clock_now(&s->task->future.loop->clock);
   for (size_t i = 1; i <= s->n; i++) {
     lua_settop(L, BLOCK);
     lua_pushinteger(L, (lua_Integer)i);
     lua_rawgeti(L, SOURCES, (lua_Integer)i);
     int source = BLOCK + 2;
-    eddy__future *f = eddy__future_test(L, rt, source);
+    eddy__future *f = eddy__future_test(L, source);
     if (f != NULL) {
       if (eddy__future_pending(f)) continue;
       eddy__wait_note_cause(L, s->task, f, source);
@@ -137,7 +136,7 @@ static int take_or_wait(lua_State *L, selecting *s) {
   eddy__task_deadline(L, s->task, s->deadline); /* before anything is linked: it may lack memory */
   for (size_t i = 0; i < s->n; i++) {
     lua_rawgeti(L, SOURCES, (lua_Integer)i + 1);
-    eddy__future *f = eddy__future_test(L, s->task->future.loop->rt, -1);
+    eddy__future *f = eddy__future_test(L, -1);
     const eddy__selectable *kind = f == NULL ? selectable(L, -1) : NULL;
     eddy__list *list = f != NULL ? &f->waiters : kind != NULL ? kind->watch(L, lua_gettop(L))
                                                               : NULL;

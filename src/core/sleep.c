@@ -21,16 +21,18 @@ static const eddy__wait wait_sleep = {"sleep", cancel_sleep};
 /* In the task again: all but the delay are the results. */
 static int k_sleep(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  eddy__wake_check(L, (eddy__task *)ctx);
-  return lua_gettop(L) - 1;
+  eddy__task *task = (eddy__task *)ctx;
+  eddy__wake_check(L, task);
+  return task->top - 1;
 }
 
 /* eddy.sleep(delay, ...) -> ...   [-0, +n, y] */
 static int l_sleep(lua_State *L) {
   lua_Number delay = eddy__check_seconds(L, 1);
-  if (delay <= 0 && eddy__coroutine_stepping(L, eddy__runtime_of(L)))
+  eddy__task *task = eddy__running_plainly(L);
+  if (task == NULL && delay <= 0 && eddy__coroutine_stepping(L, eddy__runtime_of(L)))
     return lua_yield(L, 0); /* stepped by hand: coro:send has the next turn */
-  eddy__task *task = eddy__running(L, "sleep");
+  if (task == NULL) task = eddy__running_slowly(L, "sleep");
   eddy__loop *loop = task->future.loop;
   if (delay > 0) {
     eddy__task_deadline(L, task, eddy__clock_after(&loop->clock, delay));

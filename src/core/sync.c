@@ -29,7 +29,7 @@ static const eddy__type type_lock = {"Lock"}, type_semaphore = {"Semaphore"}, ty
 static const eddy__type type_condition = {"Condition"};
 
 typedef struct permits {
-  const eddy__type *type; /* first, for eddy__sync_test: type_lock or type_semaphore */
+  const eddy__type *type; /* type_lock or type_semaphore */
   eddy__line line;
   eddy__list told;   /* each of these was handed a permit that it does not know of yet */
   size_t handed;     /* how many permits; more than `told` has tasks if a script has closed one of those */
@@ -42,8 +42,9 @@ enum { UV_LOCK = 1 }; /* of a Hold or a Condition: the Lock or Semaphore */
 
 /* The Lock or Semaphore at 1; a Condition there is replaced by its Lock.   [-0, +0, v] */
 static permits *check(lua_State *L) {
-  permits *p = eddy__sync_test(L, 1, sizeof *p);
-  if (p != NULL && (p->type == &type_lock || p->type == &type_semaphore)) return p;
+  void *p;
+  uint64_t stamp = eddy__object_look(L, 1, &p);
+  if (stamp == eddy__object_stamp(&type_lock) || stamp == eddy__object_stamp(&type_semaphore)) return p;
   if (eddy__object_test(L, 1, &type_condition) == NULL)
     eddy__arg_expected(L, 1, "Lock, Semaphore or Condition");
   lua_getiuservalue(L, 1, UV_LOCK);

@@ -432,7 +432,7 @@ static eddy__task *complain(lua_State *L, eddy__runtime *rt, const char *name) {
 }
 
 /* [-0, +0, v] */
-eddy__task *eddy__running(lua_State *L, const char *name) {
+eddy__task *eddy__running_slowly(lua_State *L, const char *name) {
   eddy__runtime *rt = eddy__runtime_of(L);
   eddy__task *task = rt->current;
   if (task == NULL || rt->leaf != L || !lua_isyieldable(L)) return complain(L, rt, name);
@@ -454,14 +454,14 @@ bool eddy__may_wait(lua_State *L, const eddy__loop *loop) {
 /* Every suspended function goes on here. A script can get hold of a task's thread (coroutine.running) and resume it:
  * then nothing was woken, and it is suspended again. */
 static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
-  eddy__runtime *rt = eddy__runtime_of(L);
-  eddy__task *task = (eddy__task *)ctx; /* not to be touched before it is known to be the one that runs */
-  if (rt->current != task || rt->leaf != L || task->at != L || task->phase != EDDY_T_RUNNING) {
-    rt->refused = true;
+  eddy__runtime *rt = (eddy__runtime *)ctx; /* not the task, which may be gone */
+  eddy__task *task = rt->current;
+  if (task == NULL || rt->leaf != L || task->at != L || task->phase != EDDY_T_RUNNING) {
+    rt->refused = rt->has_refused = true;
     return lua_yieldk(L, 0, ctx, k_resumed);
   }
   task->at = NULL;
-  lua_settop(L, task->top);
+  if (rt->has_refused) lua_settop(L, task->top); /* what it was resumed with */
   if (L != task->co) { /* it is kept no longer than it waits */
     eddy__task_push(L, task);
     eddy__future_extras(L, -1);
@@ -469,7 +469,7 @@ static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
     lua_rawseti(L, -2, EDDY_EX_AT);
     lua_pop(L, 2);
   }
-  return task->k(L, status, ctx);
+  return task->k(L, status, (lua_KContext)task);
 }
 
 /* Notes where the task stops.   [-0, +0, -] */
@@ -486,7 +486,7 @@ int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KF
   task->wait = wait;
   task->phase = EDDY_T_WAITING;
   if (task->must_cancel) eddy__cancel_now(L, task);
-  return lua_yieldk(L, 0, (lua_KContext)task, k_resumed);
+  return lua_yieldk(L, 0, (lua_KContext)task->future.loop->rt, k_resumed);
 }
 
 /* [-0, +0, y] */
@@ -494,7 +494,7 @@ int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k) {
   stop_at(L, task, k);
   task->phase = EDDY_T_READY; /* a cancellation from now on finds it ready; one from before, must_cancel */
   eddy__loop_ready(task->future.loop, &task->ready);
-  return lua_yieldk(L, 0, (lua_KContext)task, k_resumed);
+  return lua_yieldk(L, 0, (lua_KContext)task->future.loop->rt, k_resumed);
 }
 
 bool eddy__task_wake(eddy__task *task, int why) {
@@ -521,11 +521,6 @@ bool eddy__wake_take(lua_State *L, eddy__task *task) {
     eddy__error_wrap(L, EDDY_E_CANCELLED); /* of the nil: no message */
   lua_remove(L, -2);
   return true;
-}
-
-/* [-0, +0, v] */
-void eddy__wake_check(lua_State *L, eddy__task *task) {
-  if (eddy__wake_take(L, task)) lua_error(L);
 }
 
 static void on_due(eddy__timer *t) {
@@ -611,9 +606,8 @@ static eddy__task *ask_factory(lua_State *L, eddy__loop *loop, int idx) {
 
 /* [-n, +1, v] */
 eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
-  eddy__runtime *rt = loop->rt;
   if (loop->has_factory) return ask_factory(L, loop, idx);
-  if (eddy__future_test(L, rt, idx) != NULL)
+  if (eddy__future_test(L, idx) != NULL)
     eddy__arg_error(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
   if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {
     eddy__coroutine_check(L, idx);
@@ -623,9 +617,9 @@ eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
     return lua_touserdata(L, idx);
   }
   if (!lua_isfunction(L, idx)) {
-    if (!eddy__awaitable(L, rt, idx) && luaL_getmetafield(L, idx, "__call") != LUA_TFUNCTION)
-      eddy__awaitable_check(L, rt, idx);
-    if (eddy__awaitable(L, rt, idx)) {
+    if (!eddy__awaitable(L, idx) && luaL_getmetafield(L, idx, "__call") != LUA_TFUNCTION)
+      eddy__awaitable_check(L, idx);
+    if (eddy__awaitable(L, idx)) {
       lua_settop(L, idx);
       eddy__task_ensure(L, loop, idx);
       lua_replace(L, idx);
@@ -642,7 +636,7 @@ eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
 /* eddy.create_task(f_or_coro, ...) -> Task   [-0, +1, v] */
 static int l_create_task(lua_State *L) {
   eddy__loop *loop = eddy__loop_running(L, "create_task");
-  if (lua_isnone(L, 1)) eddy__awaitable_check(L, loop->rt, 1);
+  if (lua_isnone(L, 1)) eddy__awaitable_check(L, 1);
   eddy__task_create(L, loop, 1);
   return 1;
 }
@@ -734,7 +728,6 @@ void eddy__task_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg functions[] = {
     {"create_task", l_create_task}, {"current_task", l_current_task}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_task, &eddy__type_future, methods, meta, lua_gettop(L) - 1);
-  rt->meta_task = lua_topointer(L, -1);
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
 }

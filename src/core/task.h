@@ -71,7 +71,24 @@ eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx);
 
 /* The task that runs on L; raises "RuntimeError: 'name' needs a running task" outside one, and clear errors where
  * a task cannot be suspended (a plain coroutine, a C function in between).   [-0, +0, v] */
-eddy__task *eddy__running(lua_State *L, const char *name);
+eddy__task *eddy__running_slowly(lua_State *L, const char *name);
+
+/* The same in the usual case, where L is the task's own thread and nothing is left of its last wait; else NULL. */
+static inline eddy__task *eddy__running_plainly(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_here;
+  if (rt == NULL || rt->leaf != L) return NULL;
+  eddy__task *task = rt->current;
+  if (task == NULL || task->co != L || task->at != NULL || task->timer.place != 0 ||
+      !eddy__list_empty(&task->waiter.link) || !lua_isyieldable(L))
+    return NULL;
+  task->waits_for = NULL;
+  return task;
+}
+
+static inline eddy__task *eddy__running(lua_State *L, const char *name) {
+  eddy__task *task = eddy__running_plainly(L);
+  return task != NULL ? task : eddy__running_slowly(L, name);
+}
 
 /* Pushes the object of a task that is alive.   [-0, +1, -] */
 void eddy__task_push(lua_State *L, eddy__task *task);
@@ -96,12 +113,6 @@ static inline void eddy__task_wake_from(eddy__task *task, const void *waited_for
 /* Whether a wait may happen now on L, the running task's thread: eddy__running would not raise.   [-0, +0, -] */
 bool eddy__may_wait(lua_State *L, const eddy__loop *loop);
 
-/* First thing in a k_ function that got nothing to give back: raises CancelledError if that is why it was woken.
- *   [-0, +0, v] */
-void eddy__wake_check(lua_State *L, eddy__task *task);
-
-/* The same, but pushes the CancelledError and returns true where eddy__wake_check raises it.   [-0, +(0|1), m] */
-bool eddy__wake_take(lua_State *L, eddy__task *task);
 
 /* The cancellation that woke it, or is due, is not to be raised: what is raised or returned tells of it.  */
 static inline void eddy__wake_settle(eddy__task *task) {
@@ -112,6 +123,15 @@ static inline void eddy__wake_settle(eddy__task *task) {
 /* Whether eddy__wake_check would raise: for a k_ function that must give something back first. */
 static inline bool eddy__wake_cancelled(const eddy__task *task) {
   return task->must_cancel || task->wake == EDDY_WAKE_CANCEL;
+}
+
+/* Pushes the CancelledError and returns true where eddy__wake_check raises it.   [-0, +(0|1), m] */
+bool eddy__wake_take(lua_State *L, eddy__task *task);
+
+/* First thing in a k_ function that got nothing to give back: raises CancelledError if that is why it was woken.
+ *   [-0, +0, v] */
+static inline void eddy__wake_check(lua_State *L, eddy__task *task) {
+  if (eddy__wake_cancelled(task) && eddy__wake_take(L, task)) lua_error(L);
 }
 
 /* Whether a place in the ready queue is a task's. */

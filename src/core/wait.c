@@ -114,16 +114,12 @@ static int l_wait(lua_State *L) {
   eddy__task *task = eddy__running(L, "wait");
   lua_settop(L, 1);
   size_t n = eddy__wait_futures(L, task->future.loop, 1, 1, true);
-  waiting *w = lua_newuserdatauv(L, sizeof *w + n * sizeof *w->waiters, 1);
+  waiting *w = eddy__object_new(L, &type_waiting, sizeof *w + n * sizeof *w->waiters, 1);
   eddy__task_push(L, task);
   lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   w->task = task;
-  w->linked = false;
   w->n = n;
-  w->left = 0;
   w->condition = condition;
-  eddy__object_meta(L, &type_waiting);
-  lua_setmetatable(L, BLOCK);
   check_all(L, task, FUTURES, n, "wait");
   bool enough = false;
   for (size_t i = 0; i < n; i++) {

@@ -11,14 +11,17 @@
 #include "core/task.h"
 
 /* Whether the value at idx can be awaited.   [-0, +0, m] */
-bool eddy__awaitable(lua_State *L, eddy__runtime *rt, int idx);
+bool eddy__awaitable(lua_State *L, int idx);
 
 /* Raises "bad argument #arg to 'f' (awaitable expected, got nil)" with a hint, or RuntimeError for a Coroutine that was
  * awaited before.   [-0, +0, v] */
-void eddy__awaitable_check(lua_State *L, eddy__runtime *rt, int arg);
+void eddy__awaitable_check(lua_State *L, int arg);
 
 /* Awaits the value at index 1, with nothing above it, in the running task; `return` its result.  [-0, +n, y] */
 int eddy__await(lua_State *L);
+
+/* The same for a future at index 1.   [-0, +n, y] */
+int eddy__await_future(lua_State *L, eddy__future *f);
 
 /* Pushes eddy.await, to be called with what it awaits.   [-0, +1, m] */
 void eddy__await_push(lua_State *L);
