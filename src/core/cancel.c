@@ -17,6 +17,8 @@
 
 /* The CancelledError that the task will raise is its user value meanwhile.   [-0, +0, -] */
 static void set_error(eddy__cancelling *c, eddy__task *task) {
+  if (c->err == 0 && !task->has_message) return;
+  task->has_message = true;
   eddy__task_push(c->L, task);
   if (c->err != 0)
     lua_pushvalue(c->L, c->err);

@@ -17,7 +17,8 @@ enum {
   EDDY_UV_VALUE = 1, /* the result; or a table of results when they are several; or the error. While pending: the
                         CancelledError that a cancel(msg) has asked for */
   EDDY_UV_EXTRA,     /* nil, or a table: what most futures do not have, under the keys below */
-  EDDY_UV_COUNT = EDDY_UV_EXTRA
+  EDDY_UV_COUNT = EDDY_UV_EXTRA,
+  EDDY_UV_START      /* of a task that has not begun: its function; behind it, its arguments */
 };
 enum {
   EDDY_EX_NAME = 1,  /* of a task, once it was set */

@@ -26,8 +26,10 @@ static int l_gc(lua_State *L) {
   while (!eddy__list_empty(&rt->loops))
     eddy__loop_close(eddy__container_of(rt->loops.next, eddy__loop, link));
   free(rt->free_slots);
+  free(rt->idle);
   rt->free_slots = NULL;
-  rt->nfree = rt->nslots = rt->cap = 0;
+  rt->idle = NULL;
+  rt->nfree = rt->nslots = rt->cap = rt->nidle = rt->cap_idle = 0;
   return 0;
 }
 
@@ -48,7 +50,7 @@ eddy__runtime *eddy__runtime_open(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, rt);
+  rt->slots_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
   return rt;
@@ -67,7 +69,7 @@ void eddy__runtime_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &runti
 
 /* [-0, +1, -] */
 void eddy__runtime_push_slots(lua_State *L, eddy__runtime *rt) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, rt);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->slots_ref);
 }
 
 /* [-0, +(0|1), -] */

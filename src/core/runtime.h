@@ -48,10 +48,18 @@ typedef struct eddy__runtime {
   bool has_refused;     /* once: such a thread's stack may hold what it was resumed with */
   eddy__nesting nest;
 
-  /* Coroutines. Slot i of the table `slots` (in the registry, under this record's address) holds a coroutine at
-   * 2i+1, for good, and at 2i+2 the task that it runs. Free slots are a stack. */
+  /* What keeps tasks and coroutines alive: a table in the registry, at `slots_ref`. A slot is a place in its array, with
+   * a task that lives or a coroutine of the pool; free slots are a stack, with room for all. */
+  int slots_ref;
   uint32_t *free_slots;
   uint32_t nfree, nslots, cap;
+
+  /* The pool: idle coroutines and their slots, a stack with room for all there are. */
+  struct eddy__idle {
+    lua_State *co;
+    uint32_t slot;
+  } *idle;
+  uint32_t nidle, ncoroutines, cap_idle;
 
   bool is_checked;         /* this Lua can do what is needed */
   bool is_dead;            /* the state closes: nothing new begins */

@@ -28,14 +28,16 @@
 const eddy__type eddy__type_task = {"Task"};
 
 enum { POOL_KEEPS = 16384 }; /* idle coroutines (1 KiB each); what is above that is given back */
+enum { FEW_ARGS = 3 };       /* a task with more has its coroutine from the start, to keep them there */
 
 static int l_body(lua_State *L);
 
-/* --- the pool ---------------------------------------------------------------------------------------- */
+/* --- what keeps them alive ----------------------------------------------------------------------------- */
 
-/* Makes slot n, the table of slots being at the top.   [-0, +0, m] */
-static void add_slot(lua_State *L, eddy__runtime *rt) {
+/* Makes sure that a slot is free.   [-0, +0, m] */
+static void reserve(lua_State *L, eddy__runtime *rt) {
   uint32_t n = rt->nslots;
+  if (rt->nfree > 0) return;
   if (n == rt->cap) { /* room to give every slot back: the end of a task never needs memory */
     uint32_t cap = rt->cap == 0 ? 64 : rt->cap * 2;
     uint32_t *list = realloc(rt->free_slots, cap * sizeof *list);
@@ -43,56 +45,31 @@ static void add_slot(lua_State *L, eddy__runtime *rt) {
     rt->free_slots = list;
     rt->cap = cap;
   }
+  eddy__runtime_push_slots(L, rt);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, 2 * (lua_Integer)n + 1);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, 2 * (lua_Integer)n + 2);
+  lua_rawseti(L, -2, (lua_Integer)n + 1);
+  lua_pop(L, 1);
   rt->nslots++;
-  rt->free_slots[rt->nfree++] = n;
+  rt->free_slots[rt->nfree++] = n + 1;
 }
 
-/* The coroutine of the free slot on top, NULL if it has none; the table of slots is at the top.   [-0, +0, m] */
-static lua_State *look(lua_State *L, eddy__runtime *rt) {
-  if (rt->nfree == 0) add_slot(L, rt);
-  lua_rawgeti(L, -1, 2 * (lua_Integer)rt->free_slots[rt->nfree - 1] + 1);
-  lua_State *co = lua_tothread(L, -1);
-  lua_pop(L, 1); /* a script may have got hold of it, and have run or closed it */
-  return co != NULL && lua_status(co) == LUA_OK && lua_gettop(co) == 1 ? co : NULL;
+/* Puts the value at idx into a slot, and returns that; needs no memory if one is free.   [-0, +0, m] */
+static uint32_t keep(lua_State *L, eddy__runtime *rt, int idx) {
+  reserve(L, rt);
+  eddy__runtime_push_slots(L, rt);
+  uint32_t slot = rt->free_slots[--rt->nfree];
+  lua_pushvalue(L, idx);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  return slot;
 }
 
-/* The same, made if need be. A new one is made before a slot is looked at: making it may collect garbage, and a
- * finalizer may make tasks. Nothing of this is done on the new thread, which has nobody to catch its errors.
- *   [-0, +0, m] */
-static lua_State *free_coroutine(lua_State *L, eddy__runtime *rt) {
-  lua_State *co = look(L, rt);
-  if (co != NULL) return co;
-  int slots = lua_gettop(L);
-  lua_State *made = lua_newthread(L);
-  eddy__runtime_push(L);
-  lua_pushcclosure(L, l_body, 1);
-  lua_xmove(L, made, 1);
-  lua_insert(L, slots); /* the thread below the slots */
-  co = look(L, rt);
-  lua_insert(L, slots);
-  if (co == NULL) {
-    co = made;
-    lua_rawseti(L, -2, 2 * (lua_Integer)rt->free_slots[rt->nfree - 1] + 1); /* in a place that is there */
-  } else {
-    lua_pop(L, 1);
-  }
-  return co;
-}
-
-/* Gives a slot back, with its coroutine unless that is dead.   [-0, +0, -] */
-static void give_back(eddy__runtime *rt, uint32_t slot, bool dead) {
+/* [-0, +0, -] */
+static void drop(eddy__runtime *rt, uint32_t slot) {
   lua_State *L = eddy__runtime_thread(rt);
   eddy__runtime_push_slots(L, rt);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, 2 * (lua_Integer)slot + 2);
-  if (dead || rt->nfree >= POOL_KEEPS) {
-    lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, 2 * (lua_Integer)slot + 1);
-  }
+  lua_rawseti(L, -2, slot);
   lua_pop(L, 1);
   rt->free_slots[rt->nfree++] = slot;
 }
@@ -100,8 +77,58 @@ static void give_back(eddy__runtime *rt, uint32_t slot, bool dead) {
 /* [-0, +1, -] */
 void eddy__task_push(lua_State *L, eddy__task *task) {
   eddy__runtime_push_slots(L, task->future.loop->rt);
-  lua_rawgeti(L, -1, 2 * (lua_Integer)task->slot + 2);
-  lua_remove(L, -2);
+  lua_rawgeti(L, -1, task->slot);
+  lua_replace(L, -2);
+}
+
+/* --- the pool ---------------------------------------------------------------------------------------- */
+
+/* Makes a coroutine, idle. Nothing of this is done on the new thread, which has nobody to catch its errors.
+ *   [-0, +0, m] */
+static void make_coroutine(lua_State *L, eddy__runtime *rt) {
+  lua_State *co = lua_newthread(L);
+  eddy__runtime_push(L);
+  lua_pushcclosure(L, l_body, 1);
+  lua_xmove(L, co, 1);
+  if (rt->ncoroutines == rt->cap_idle) {
+    uint32_t cap = rt->cap_idle == 0 ? 64 : rt->cap_idle * 2;
+    struct eddy__idle *list = realloc(rt->idle, cap * sizeof *list);
+    if (list == NULL) luaL_error(L, "not enough memory");
+    rt->idle = list;
+    rt->cap_idle = cap;
+  }
+  uint32_t slot = keep(L, rt, lua_gettop(L));
+  rt->ncoroutines++;
+  rt->idle[rt->nidle++] = (struct eddy__idle){co, slot};
+  lua_pop(L, 1);
+}
+
+static int l_make_coroutine(lua_State *L) {
+  make_coroutine(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* Gives back the coroutine of a task, unless it is dead.   [-0, +0, -] */
+static void give_back(eddy__runtime *rt, eddy__task *task, bool dead) {
+  if (dead || rt->nidle >= POOL_KEEPS) {
+    drop(rt, task->co_slot);
+    rt->ncoroutines--;
+  } else {
+    rt->idle[rt->nidle++] = (struct eddy__idle){task->co, task->co_slot};
+  }
+  task->co = NULL;
+}
+
+/* Gives the task an idle coroutine; false if there is none.   [-0, +0, -] */
+static bool take_idle(eddy__runtime *rt, eddy__task *task) {
+  while (rt->nidle > 0) {
+    struct eddy__idle *idle = &rt->idle[--rt->nidle];
+    task->co = idle->co;
+    task->co_slot = idle->slot;
+    if (lua_status(task->co) == LUA_OK && lua_gettop(task->co) == 1) return true;
+    give_back(rt, task, true); /* a script has got hold of it, and has run or closed it */
+  }
+  return false;
 }
 
 /* --- the life of a task ------------------------------------------------------------------------------ */
@@ -110,13 +137,47 @@ static void step(eddy__ready *r);
 
 bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 
+/* Gives the task a coroutine, and puts there what l_body expects: itself, the task at idx of L, the message handler, and
+ * the nargs + 1 values at the top of L. A slot is free afterwards.   [-(nargs+1), +0, m] */
+static void fill(lua_State *L, eddy__task *task, int idx, int nargs) {
+  eddy__runtime *rt = task->future.loop->rt;
+  do { /* either may collect garbage, and a finalizer may make tasks */
+    reserve(L, rt);
+    if (rt->nidle == 0) make_coroutine(L, rt);
+  } while (rt->nfree == 0 || !take_idle(rt, task));
+  if (!lua_checkstack(task->co, nargs + 8)) {
+    give_back(rt, task, false);
+    luaL_error(L, "too many arguments for a task");
+  }
+  lua_pushvalue(task->co, 1);
+  lua_pushvalue(L, idx);
+  lua_xmove(L, task->co, 1);
+  lua_pushcfunction(task->co, eddy__task_msgh);
+  lua_xmove(L, task->co, nargs + 1);
+}
+
+/* The same for a new task that keeps its function and arguments as user values; they are its coroutine's from then on.
+ *   [-0, +0, -] */
+static void fill_from_values(eddy__task *task) {
+  lua_State *co = task->co;
+  lua_pushvalue(co, 1);
+  eddy__task_push(co, task);
+  lua_pushcfunction(co, eddy__task_msgh);
+  for (int i = 0; i <= task->nargs; i++) {
+    lua_getiuservalue(co, 3, EDDY_UV_START + i);
+    lua_pushnil(co);
+    lua_setiuservalue(co, 3, EDDY_UV_START + i);
+  }
+}
+
 /* [-(nargs+1), +1, m] */
 eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   eddy__runtime *rt = loop->rt;
   luaL_checkstack(L, 8, NULL);
   if (rt->is_dead) luaL_error(L, "the Lua state is closing");
-  eddy__task *task = eddy__object_new(L, &eddy__type_task, sizeof *task, EDDY_UV_COUNT);
-  int at = lua_gettop(L);
+  bool few = nargs <= FEW_ARGS;
+  eddy__task *task = eddy__object_new(L, &eddy__type_task, sizeof *task, EDDY_UV_COUNT + (few ? nargs + 1 : 0));
+  int at = lua_gettop(L), first = at - nargs - 1;
   eddy__future_init(&task->future, loop);
   task->future.is_task = true;
   eddy__list_init(&task->waiter.link);
@@ -124,21 +185,14 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   task->ready.run = step;
   if (rt->has_contexts) eddy__context_inherit(L, rt, at);
   if (loop->is_debug) eddy__debug_made(L, at);
-  eddy__runtime_push_slots(L, rt);
-  lua_State *co = free_coroutine(L, rt);
-  if (!lua_checkstack(co, nargs + 8))
-    luaL_error(L, "too many arguments for a task");
-  task->slot = rt->free_slots[--rt->nfree]; /* from here on nothing can fail */
-  task->co = co;
-  lua_pushvalue(L, at);
-  lua_rawseti(L, -2, 2 * (lua_Integer)task->slot + 2);
-  lua_pop(L, 1);
-  lua_pushvalue(co, 1);
-  lua_pushvalue(L, at);
-  lua_xmove(L, co, 1);
-  lua_pushcfunction(co, eddy__task_msgh);
-  lua_insert(L, at - nargs - 1);
-  lua_xmove(L, co, nargs + 1);
+  lua_insert(L, first);
+  if (few) {
+    task->nargs = (uint8_t)nargs;
+    for (int i = nargs; i >= 0; i--) lua_setiuservalue(L, first, EDDY_UV_START + i);
+  } else {
+    fill(L, task, first, nargs);
+  }
+  task->slot = keep(L, rt, first); /* from here on nothing can fail */
   task->id = (uint32_t)++loop->created;
   eddy__list_push(&loop->tasks, &task->live);
   loop->ntasks++;
@@ -208,7 +262,10 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
     if (n > 1) luaL_checkstack(L, 2, NULL);
     if (task->future.loop->is_debug) eddy__debug_ended(L, task);
     end(task);
-    eddy__future_resolve(L, &task->future, 1, n);
+    if (n == 0 && !task->has_message)
+      eddy__future_settle(&task->future, EDDY_F_DONE); /* its user value is nil already */
+    else
+      eddy__future_resolve(L, &task->future, 1, n);
     tell_group(task);
   }
   return 0;
@@ -216,8 +273,8 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
 
 /* [-n, +0, y]   The first function of every task: 1: the task, 2: the message handler, 3: f, then its arguments */
 static int l_body(lua_State *L) {
-  eddy__task *task = eddy__runtime_of(L)->current;
-  if (task == NULL || task->co != L || lua_touserdata(L, 1) != task)
+  eddy__runtime *rt = eddy__runtime_here;
+  if (rt == NULL || rt->current == NULL || rt->current->co != L)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the coroutine of a task cannot be resumed");
   return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
 }
@@ -243,6 +300,8 @@ static int settle_dead(lua_State *L) {
   remains *r = lua_touserdata(L, 1);
   eddy__task *task = r->task;
   eddy__task_push(L, task);
+  if (task->co == NULL)
+    return luaL_error(L, "not enough memory");
   if (r->rc == LUA_OK)
     lua_pushnil(L);
   else
@@ -281,9 +340,13 @@ static void die(eddy__task *task, int rc) {
 
 /* Cancelled before its first step: the body never runs. */
 static void end_unstarted(eddy__task *task, lua_State *L) {
-  lua_settop(task->co, 1);
   task->must_cancel = false;
   eddy__task_push(L, task);
+  if (task->co != NULL) lua_settop(task->co, 1);
+  for (int i = 0; task->co == NULL && i <= task->nargs; i++) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, -2, EDDY_UV_START + i);
+  }
   eddy__future_extra(L, -1, EDDY_EX_BODY);
   eddy__coroutine_abandon(L, -1);
   lua_pop(L, 2);
@@ -292,53 +355,76 @@ static void end_unstarted(eddy__task *task, lua_State *L) {
   tell_group(task);
 }
 
+/* Its first step: gives it a coroutine. Returns what lua_resume does, *dead if that was not called as its coroutine is
+ * no good or there is no memory for one. */
+static int start(eddy__task *task, lua_State *L, int *nresults, bool *dead) {
+  eddy__runtime *rt = task->future.loop->rt;
+  int nargs = task->nargs + 3;
+  if (task->co == NULL) {
+    if (rt->nidle == 0 && eddy__runtime_pcall(rt, l_make_coroutine, rt) != LUA_OK) lua_pop(L, 1);
+    *dead = !take_idle(rt, task);
+    if (!*dead) fill_from_values(task);
+  } else {
+    nargs = lua_gettop(task->co) - 2;
+    *dead = lua_status(task->co) != LUA_OK || nargs < FEW_ARGS + 1; /* a script has got hold of it */
+  }
+  if (*dead) {
+    die(task, LUA_OK);
+    return LUA_OK;
+  }
+  task->phase = EDDY_T_RUNNING;
+  rt->leaf = task->co;
+  rt->current = task;
+  return lua_resume(task->co, L, nargs, nresults);
+}
+
+/* It was suspended by coroutine.yield: nobody would ever wake it. */
+static void refuse_yield(eddy__task *task, int nresults) {
+  lua_pop(task->co, nresults);
+  task->foreign_yield = true;
+  task->phase = EDDY_T_READY;
+  lua_sethook(task->co, on_foreign_yield, LUA_MASKCOUNT | LUA_MASKRET, 1); /* as the yield itself returns */
+  eddy__loop_ready(task->future.loop, &task->ready);
+}
+
+/* It has ended: lets go of its coroutine and of itself. */
+static void let_go(eddy__runtime *rt, eddy__task *task, bool dead) {
+  if (task->left_wait) return;
+  if (task->co != NULL) give_back(rt, task, dead);
+  if (!task->keeps_slot) drop(rt, task->slot);
+}
+
 /* A step of a task: from the beginning or from its wait to the next wait or the end. */
 static void step(eddy__ready *r) {
   eddy__task *task = eddy__container_of(r, eddy__task, ready);
   eddy__runtime *rt = task->future.loop->rt;
-  lua_State *co = task->co, *L = rt->L;
-  int rc = LUA_OK, nargs = 0, nresults;
-  bool tampered = false; /* a script has got hold of the coroutine before it began */
-  rt->leaf = co;
-  uint64_t start = eddy__debug_begin(task->future.loop);
+  lua_State *L = rt->L;
+  int rc = LUA_OK, nresults = 0;
+  bool dead = false;
+  uint64_t began = eddy__debug_begin(task->future.loop);
   if (task->phase != EDDY_T_NEW) {
     task->phase = EDDY_T_RUNNING;
+    rt->leaf = task->co;
     rt->current = task;
-    rc = lua_resume(co, L, 0, &nresults);
+    rc = lua_resume(task->co, L, 0, &nresults);
   } else if (task->must_cancel) {
     end_unstarted(task, L);
-  } else if (lua_status(co) != LUA_OK || lua_gettop(co) < 5 || lua_touserdata(co, 3) != task) {
-    tampered = true;
-    die(task, LUA_OK);
   } else {
-    nargs = lua_gettop(co) - 2;
-    task->phase = EDDY_T_RUNNING;
-    rt->current = task;
-    rc = lua_resume(co, L, nargs, &nresults);
+    rc = start(task, L, &nresults, &dead);
   }
   rt->current = NULL;
-  if (start != 0) eddy__debug_step(task, start);
+  if (began != 0) eddy__debug_step(task, began);
   if (rc == LUA_YIELD) {
-    if (task->phase != EDDY_T_RUNNING) return;
-    lua_pop(co, nresults); /* it was suspended by coroutine.yield: nobody would ever wake it */
-    task->foreign_yield = true;
-    task->phase = EDDY_T_READY;
-    lua_sethook(co, on_foreign_yield, LUA_MASKCOUNT | LUA_MASKRET, 1); /* as the yield itself returns */
-    eddy__loop_ready(task->future.loop, &task->ready);
+    if (task->phase == EDDY_T_RUNNING) refuse_yield(task, nresults);
     return;
   }
-  bool dead = rc != LUA_OK || tampered;
   if (rc != LUA_OK) die(task, rc);
-  if (!dead) lua_settop(co, 1);
-  if (!task->keeps_slot && !task->left_wait)
-    give_back(rt, task->slot, dead);
-  else if (dead)
-    task->co = NULL; /* eddy__task_release sees that it is dead */
+  let_go(rt, task, dead || rc != LUA_OK);
 }
 
 void eddy__task_release(eddy__task *task) {
   task->keeps_slot = false;
-  if (!task->left_wait) give_back(task->future.loop->rt, task->slot, task->co == NULL);
+  if (!task->left_wait) drop(task->future.loop->rt, task->slot);
 }
 
 /* --- suspend and wake -------------------------------------------------------------------------------- */
@@ -516,10 +602,14 @@ bool eddy__wake_take(lua_State *L, eddy__task *task) {
   if (!eddy__wake_cancelled(task)) return false;
   task->must_cancel = false;
   task->wake = EDDY_WAKE_NORMAL;
-  eddy__task_push(L, task);
-  if (lua_getiuservalue(L, -1, EDDY_UV_VALUE) == LUA_TNIL)
-    eddy__error_wrap(L, EDDY_E_CANCELLED); /* of the nil: no message */
-  lua_remove(L, -2);
+  if (task->has_message) {
+    eddy__task_push(L, task);
+    lua_getiuservalue(L, -1, EDDY_UV_VALUE);
+    lua_replace(L, -2);
+  } else {
+    lua_pushnil(L);
+  }
+  if (lua_isnil(L, -1)) eddy__error_wrap(L, EDDY_E_CANCELLED); /* of the nil: no message */
   return true;
 }
 

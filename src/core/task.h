@@ -6,7 +6,8 @@
  * Touch:  with care. The one suspend point and the only caller of lua_resume are in task.c.
  *
  * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own
- * thread and <close> handlers may wait meanwhile. A live task is never closed from outside: whoever wants it to
+ * thread and <close> handlers may wait meanwhile. It gets that coroutine at its first step: ten thousand tasks that
+ * never wait need one, which stays in the processor's cache. A live task is never closed from outside: whoever wants it to
  * end has an error raised in it, at its wait.
  */
 #ifndef EDDY_CORE_TASK_H
@@ -36,18 +37,21 @@ struct eddy__task {
   eddy__list live;     /* in loop->tasks */
   eddy__waiter waiter; /* for the one future that it awaits */
   eddy__timer timer;   /* for a wait with a deadline */
-  lua_State *co;
+  lua_State *co;          /* NULL before its first step, unless it has many arguments, and after its end */
   lua_State *at;          /* the thread whose function was suspended: co, or that of a coroutine inside it */
   lua_KFunction k;        /* what goes on there when it is woken */
   const eddy__wait *wait; /* what it waits in; NULL when it does not */
   void *waits_for;        /* the wait's own: a future, a block, a stream */
   struct eddy__group *group;
   eddy__list member; /* in group->children, or group->failed */
-  uint32_t slot;
+  uint32_t slot;    /* its place in the table of what is alive */
+  uint32_t co_slot; /* that of its coroutine, while it has one */
   uint32_t id;
   int top;        /* of the suspended function's frame */
   int cancelling; /* cancellations asked for and not taken back */
   uint8_t phase, wake;
+  uint8_t nargs;      /* while new, and without a coroutine: how many arguments are kept as user values */
+  bool has_message;   /* a cancel(msg) has set its user value */
   bool must_cancel;   /* at its next step or suspension */
   bool was_ended;     /* cancelled once because the loop ends */
   bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
