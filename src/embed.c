@@ -97,6 +97,7 @@ static eddy__loop *usable(eddy_loop *host, lua_State *L, const char *name, bool 
 /* The loop (light), then the function and its arguments.   [-(n+1), +1, v] */
 static int spawn_protected(lua_State *L) {
   eddy__loop *loop = lua_touserdata(L, 1);
+  luaL_checkstack(L, 12, NULL);
   eddy__task_create(L, loop, 2);
   return 1;
 }

@@ -1,5 +1,5 @@
 -- operations.lua - does one kind of operation so many times, and nothing else; bench/instructions counts them.
--- usage: eddy operations.lua spawn|switch|await|timer N
+-- usage: eddy operations.lua OPERATION N
 local eddy = require "eddy"
 
 local operations = {}
@@ -7,6 +7,23 @@ local operations = {}
 function operations.spawn(n)                      -- a task is created and awaited
   local function task(i) return i end
   for i = 1, n do eddy.create_task(task, i):await() end
+end
+
+function operations.gather(n)                     -- the same, a thousand at a time
+  local function task(i) return i end
+  for _ = 1, n // 1000 do
+    local tasks = {}
+    for i = 1, 1000 do tasks[i] = eddy.create_task(task, i) end
+    eddy.gather(tasks)
+  end
+end
+
+function operations.group(n)                      -- the same in task groups
+  local function task(i) return i end
+  for _ = 1, n // 1000 do
+    local group <close> = eddy.TaskGroup()
+    for i = 1, 1000 do group:create_task(task, i) end
+  end
 end
 
 function operations.switch(n)                     -- two tasks pass the processor to each other
@@ -31,6 +48,29 @@ function operations.await(n)                      -- a future is made, awaited, 
     end
   end)
   waiter:await()
+end
+
+function operations.queue(n)                      -- an item goes to another task and back
+  local a, b = eddy.Queue(1), eddy.Queue(1)
+  local echo = eddy.create_task(function()
+    for _ = 1, n do b:put(a:get()) end
+  end)
+  for i = 1, n do a:put(i) b:get() end
+  echo:await()
+end
+
+function operations.scope(n)                      -- a timeout around a wait that ends in time
+  for _ = 1, n do eddy.timeout(10, eddy.sleep, 0) end
+end
+
+function operations.cancel(n)                     -- a sleeping task is cancelled and awaited
+  for _ = 1, n // 1000 do
+    local tasks = {}
+    for i = 1, 1000 do tasks[i] = eddy.create_task(eddy.sleep, 10) end
+    eddy.sleep(0)
+    for i = 1, 1000 do tasks[i]:cancel() end
+    eddy.wait(tasks)
+  end
 end
 
 function operations.timer(n)                      -- one of 100 tasks sleeps for a while and wakes

@@ -62,14 +62,28 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
 
-/* [-0, +1, m] */
-void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv) {
+/* The userdata with its stamp, still without its metatable.   [-0, +1, m] */
+static inline void *make(lua_State *L, const eddy__type *type, size_t size, int nuv) {
   uint64_t stamp = eddy__object_stamp(type);
   size = (size + 7) / 8 * 8;
   void *object = lua_newuserdatauv(L, size + sizeof stamp, nuv);
   memset(object, 0, size);
   memcpy((char *)object + size, &stamp, sizeof stamp);
+  return object;
+}
+
+/* [-0, +1, m] */
+void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv) {
+  void *object = make(L, type, size, nuv);
   eddy__object_meta(L, type);
+  lua_setmetatable(L, -2);
+  return object;
+}
+
+/* [-0, +1, m] */
+void *eddy__object_make(lua_State *L, const eddy__type *type, int meta, size_t size, int nuv) {
+  void *object = make(L, type, size, nuv);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, meta);
   lua_setmetatable(L, -2);
   return object;
 }

@@ -33,6 +33,9 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
 /* A new userdata of the type with `nuv` user values; its memory is zeroed.   [-0, +1, m] */
 void *eddy__object_new(lua_State *L, const eddy__type *type, size_t size, int nuv);
 
+/* The same for whoever knows an integer key of the registry where the metatable is.   [-0, +1, m] */
+void *eddy__object_make(lua_State *L, const eddy__type *type, int meta, size_t size, int nuv);
+
 /* The stamp of all objects of a type; never 0. */
 static inline uint64_t eddy__object_stamp(const eddy__type *type) {
   return eddy__object_secret ^ (uint64_t)(uintptr_t)type;

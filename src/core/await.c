@@ -69,12 +69,10 @@ eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx) {
 }
 
 /* [-0, +0, v] */
-void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f) {
-  if (task == NULL) return;
+int eddy__wait_for_future_refuse(lua_State *L, eddy__task *task, eddy__future *f) {
   if (f == &task->future)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", eddy__arg_function(L));
-  if (f->loop != task->future.loop || f->generation != task->future.generation)
-    eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", eddy__arg_function(L));
+    return eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", eddy__arg_function(L));
+  return eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", eddy__arg_function(L));
 }
 
 /* [-0, +0, m] */
@@ -90,11 +88,30 @@ void eddy__wait_note_cause(lua_State *L, eddy__task *task, eddy__future *f, int 
   lua_pop(L, 1);
 }
 
+/* Replaces the list of n at idx by a copy if all in it are futures, as they mostly are; else returns false.
+ *   [-0, +0, v] */
+static bool copy_futures(lua_State *L, eddy__task *task, int idx, lua_Integer n) {
+  lua_createtable(L, n > 0 && n < 1 << 26 ? (int)n : 0, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_geti(L, idx, i);
+    eddy__future *f = eddy__future_test(L, -1);
+    if (f == NULL) {
+      lua_pop(L, 2);
+      return false;
+    }
+    if (eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
+    lua_rawseti(L, -2, i);
+  }
+  lua_replace(L, idx);
+  return true;
+}
+
 /* [-0, +0, v] */
 size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool once) {
   eddy__runtime *rt = loop->rt;
   lua_Integer n = luaL_len(L, idx);
   luaL_checkstack(L, 12, NULL);
+  if (!once && copy_futures(L, rt->current, idx, n)) return (size_t)n;
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, idx, i);
     if (!eddy__awaitable(L, -1)) {

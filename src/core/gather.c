@@ -15,6 +15,11 @@
 
 static const eddy__type type_gather = {"gather"};
 
+typedef struct gathered {
+  eddy__waiter waiter;
+  eddy__future *future; /* kept by the list at FUTURES */
+} gathered;
+
 typedef struct gather {
   eddy__task *task;
   bool linked;            /* the task is suspended */
@@ -23,7 +28,7 @@ typedef struct gather {
   bool return_exceptions;
   bool cancels_rest;      /* map: a failure cancels the others, and all are waited for */
   bool cancelled;         /* the gathering task was asked to stop: wait for all, then raise */
-  eddy__waiter waiters[];
+  gathered each[];
 } gather;
 
 enum { FUTURES = 1, BLOCK }; /* in the frame of a suspended gather */
@@ -83,37 +88,35 @@ static void on_settled(eddy__waiter *w, eddy__future *f) {
   if (g->left == 0) wake(g);
 }
 
+static void unlink_all(gather *g) {
+  for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->each[i].waiter.link);
+}
+
 /* Whatever the others bring now, nobody waits for it here: their errors are not lost, they are not wanted. But that of
  * `kept` is, if nobody else takes it. */
-static void let_go(lua_State *L, gather *g, eddy__future *kept) {
+static void let_go(gather *g, eddy__future *kept) {
   for (size_t i = 0; i < g->n; i++) {
-    eddy__list_remove(&g->waiters[i].link);
-    lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
-    eddy__future *f = lua_touserdata(L, -1);
+    eddy__future *f = g->each[i].future;
+    eddy__list_remove(&g->each[i].waiter.link);
     if (f->state != EDDY_F_DONE && f != kept) eddy__future_retrieved(f);
-    lua_pop(L, 1);
   }
 }
 
 /* Raises the error of one of the futures.   [-0, +0, v] */
 static int raise_of(lua_State *L, gather *g, eddy__future *failed) {
-  for (size_t i = 1; i <= g->n; i++) {
-    lua_rawgeti(L, FUTURES, (lua_Integer)i);
-    if (lua_touserdata(L, -1) == failed) break;
-    lua_pop(L, 1);
-  }
-  let_go(L, g, NULL);
+  size_t i = 0;
+  while (g->each[i].future != failed) i++;
+  lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
+  let_go(g, NULL);
   eddy__wait_note_cause(L, g->task, failed, -1);
   return eddy__future_results(L, failed, lua_gettop(L));
 }
 
-/* The first that failed, not counting those that were cancelled; NULL.   [-0, +0, -] */
-static eddy__future *first_failure(lua_State *L, gather *g) {
+/* The first that failed, not counting those that were cancelled; NULL. */
+static eddy__future *first_failure(const gather *g) {
   eddy__future *first = NULL;
-  for (size_t i = 1; i <= g->n; i++) {
-    lua_rawgeti(L, FUTURES, (lua_Integer)i);
-    eddy__future *f = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+  for (size_t i = 0; i < g->n; i++) {
+    eddy__future *f = g->each[i].future;
     if (f->state == EDDY_F_FAILED && (first == NULL || eddy__future_before(f, first))) first = f;
   }
   return first;
@@ -132,14 +135,14 @@ static void push_error_result(lua_State *L, eddy__future *f, int idx) {
 /* All are done: the list of futures becomes the list of results.   [-0, +1, v] */
 static int push_results(lua_State *L, gather *g) {
   luaL_checkstack(L, 8, NULL);
-  for (size_t i = 1; i <= g->n; i++) {
-    lua_rawgeti(L, FUTURES, (lua_Integer)i);
-    eddy__future *f = lua_touserdata(L, -1);
+  for (size_t i = 0; i < g->n; i++) {
+    eddy__future *f = g->each[i].future;
+    lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
     if (f->state == EDDY_F_DONE)
       eddy__future_first(L, f, -1);
     else
       push_error_result(L, f, -1);
-    lua_rawseti(L, FUTURES, (lua_Integer)i);
+    lua_rawseti(L, FUTURES, (lua_Integer)i + 1);
     lua_pop(L, 1);
   }
   lua_pushinteger(L, (lua_Integer)g->n);
@@ -152,7 +155,7 @@ static int push_results(lua_State *L, gather *g) {
 static int finish(lua_State *L, gather *g) {
   if (g->failed != NULL && !g->cancelled) return raise_of(L, g, g->failed);
   if (!g->return_exceptions) {
-    eddy__future *failed = first_failure(L, g);
+    eddy__future *failed = first_failure(g);
     if (failed != NULL) return raise_of(L, g, failed);
   }
   return push_results(L, g);
@@ -164,17 +167,17 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   g->linked = false;
   if (eddy__wake_cancelled(task) && !g->cancelled) { /* settled and cancelled in one turn */
-    if (g->failed != NULL || g->return_exceptions) let_go(L, g, g->failed);
-    for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
+    if (g->failed != NULL || g->return_exceptions) let_go(g, g->failed);
+    unlink_all(g);
     eddy__wake_check(L, task);
   }
   if (g->cancelled) {
-    eddy__future *failed = g->return_exceptions ? NULL : first_failure(L, g);
+    eddy__future *failed = g->return_exceptions ? NULL : first_failure(g);
     if (failed != NULL) {
       task->must_cancel = g->cancels_rest; /* map is as a group: the request must reach the next wait */
       return raise_of(L, g, failed);
     }
-    let_go(L, g, NULL);
+    let_go(g, NULL);
     task->must_cancel = true; /* its children have ended: now it is its turn */
     eddy__wake_check(L, task);
   }
@@ -183,7 +186,7 @@ static int k_gather(lua_State *L, int status, lua_KContext ctx) {
 
 /* Waits for the futures in the table at 1, which is all there is on the stack.   [-0, +1, y] */
 static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_exceptions, bool cancels_rest) {
-  gather *g = eddy__object_new(L, &type_gather, sizeof *g + n * sizeof *g->waiters, 1);
+  gather *g = eddy__object_new(L, &type_gather, sizeof *g + n * sizeof *g->each, 1);
   eddy__task_push(L, task);
   lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   eddy__future *settled = NULL;
@@ -192,15 +195,15 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
   g->return_exceptions = return_exceptions;
   g->cancels_rest = cancels_rest;
   for (size_t i = 0; i < n; i++) {
-    eddy__waiter *w = &g->waiters[i];
+    eddy__waiter *w = &g->each[i].waiter;
     eddy__list_init(&w->link);
     w->on_settled = on_settled;
     w->owner = g;
     lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
-    eddy__future *f = lua_touserdata(L, -1);
+    eddy__future *f = g->each[i].future = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (eddy__future_pending(f))
-      eddy__wait_for_future_check(L, task, f);
+      g->left++;
     else if (f->state != EDDY_F_DONE && (settled == NULL || eddy__future_before(f, settled)))
       settled = f;
   }
@@ -208,15 +211,9 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
     g->failed = settled;
     return finish(L, g);
   }
-  for (size_t i = 0; i < n; i++) {
-    lua_rawgeti(L, FUTURES, (lua_Integer)i + 1);
-    eddy__future *f = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    if (!eddy__future_pending(f)) continue;
-    eddy__future_watch(f, &g->waiters[i]);
-    g->left++;
-  }
   if (g->left == 0) return finish(L, g);
+  for (size_t i = 0; i < n; i++)
+    if (eddy__future_pending(g->each[i].future)) eddy__future_watch(g->each[i].future, &g->each[i].waiter);
   task->waits_for = g;
   g->linked = true;
   return eddy__suspend(L, task, cancels_rest ? &wait_map : &wait_gather, k_gather);
@@ -227,7 +224,7 @@ static int wait_all(lua_State *L, eddy__task *task, size_t n, bool return_except
 static int l_gc(lua_State *L) {
   gather *g = eddy__object_check(L, 1, &type_gather);
   if (!g->linked) return 0;
-  for (size_t i = 0; i < g->n; i++) eddy__list_remove(&g->waiters[i].link);
+  unlink_all(g);
   wake(g);
   return 0;
 }

@@ -49,8 +49,6 @@ eddy__runtime *eddy__runtime_open(lua_State *L) {
   lua_pushcfunction(L, l_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  lua_newtable(L);
-  rt->slots_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
   return rt;
@@ -66,11 +64,6 @@ eddy__runtime *eddy__runtime_find(lua_State *L) {
 
 /* [-0, +1, -] */
 void eddy__runtime_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key); }
-
-/* [-0, +1, -] */
-void eddy__runtime_push_slots(lua_State *L, eddy__runtime *rt) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->slots_ref);
-}
 
 /* [-0, +(0|1), -] */
 int eddy__runtime_pcall(eddy__runtime *rt, lua_CFunction f, void *argument) {

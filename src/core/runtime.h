@@ -48,16 +48,17 @@ typedef struct eddy__runtime {
   bool has_refused;     /* once: such a thread's stack may hold what it was resumed with */
   eddy__nesting nest;
 
-  /* What keeps tasks and coroutines alive: a table in the registry, at `slots_ref`. A slot is a place in its array, with
-   * a task that lives or a coroutine of the pool; free slots are a stack, with room for all. */
-  int slots_ref;
-  uint32_t *free_slots;
+  int task_meta; /* the metatable of tasks: its key in the registry, the quickest way to it */
+
+  /* What keeps tasks and coroutines alive. A slot is a key of the registry that luaL_ref has given us for good, with a
+   * task that lives or a coroutine of the pool; free slots are a stack, with room for all. */
+  int *free_slots;
   uint32_t nfree, nslots, cap;
 
   /* The pool: idle coroutines and their slots, a stack with room for all there are. */
   struct eddy__idle {
     lua_State *co;
-    uint32_t slot;
+    int slot;
   } *idle;
   uint32_t nidle, ncoroutines, cap_idle;
 
@@ -74,14 +75,15 @@ typedef struct eddy__runtime {
 /* The record of this state, made if need be.   [-0, +1, m] */
 eddy__runtime *eddy__runtime_open(lua_State *L);
 
-/* The record, in a C function of eddy's.   [-0, +0, -] */
-static inline eddy__runtime *eddy__runtime_of(lua_State *L) {
-  return (eddy__runtime *)lua_touserdata(L, lua_upvalueindex(1));
-}
-
-/* The record whose loop runs on this OS thread, or NULL. A function that finds its L to be the leaf of it knows that it
- * is the right one, without asking for its upvalue, which takes a third of the time of a task switch. */
+/* The record whose loop runs on this OS thread, or NULL. If L is its leaf, it is that of L. */
 extern _Thread_local eddy__runtime *eddy__runtime_here;
+
+/* The record, in a C function of eddy's. Inside a task it need not look at the upvalue, which takes as long as all the
+ * rest that many functions have to do.   [-0, +0, -] */
+static inline eddy__runtime *eddy__runtime_of(lua_State *L) {
+  eddy__runtime *rt = eddy__runtime_here;
+  return rt != NULL && rt->leaf == L ? rt : (eddy__runtime *)lua_touserdata(L, lua_upvalueindex(1));
+}
 
 /* The record of a state that has one, from anywhere.   [-0, +0, -] */
 eddy__runtime *eddy__runtime_find(lua_State *L);
@@ -93,9 +95,6 @@ static inline lua_State *eddy__runtime_thread(eddy__runtime *rt) {
 
 /* Pushes the record itself.   [-0, +1, -] */
 void eddy__runtime_push(lua_State *L);
-
-/* Pushes the table of slots.   [-0, +1, -] */
-void eddy__runtime_push_slots(lua_State *L, eddy__runtime *rt);
 
 /* Calls f with `argument` as its only argument (a light userdata) on the thread that turns the loop, protected.
  * Returns LUA_OK with nothing on the stack, or the status with the error on top. Never raises.  [-0, +(0|1), -] */

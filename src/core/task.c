@@ -36,49 +36,40 @@ static int l_body(lua_State *L);
 
 /* Makes sure that a slot is free.   [-0, +0, m] */
 static void reserve(lua_State *L, eddy__runtime *rt) {
-  uint32_t n = rt->nslots;
   if (rt->nfree > 0) return;
-  if (n == rt->cap) { /* room to give every slot back: the end of a task never needs memory */
+  if (rt->nslots == rt->cap) { /* room to give every slot back: the end of a task never needs memory */
     uint32_t cap = rt->cap == 0 ? 64 : rt->cap * 2;
-    uint32_t *list = realloc(rt->free_slots, cap * sizeof *list);
+    int *list = realloc(rt->free_slots, cap * sizeof *list);
     if (list == NULL) luaL_error(L, "not enough memory");
     rt->free_slots = list;
     rt->cap = cap;
   }
-  eddy__runtime_push_slots(L, rt);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, (lua_Integer)n + 1);
-  lua_pop(L, 1);
+  int slot = luaL_ref(L, LUA_REGISTRYINDEX);
+  rt->free_slots[rt->nfree++] = slot;
   rt->nslots++;
-  rt->free_slots[rt->nfree++] = n + 1;
 }
 
 /* Puts the value at idx into a slot, and returns that; needs no memory if one is free.   [-0, +0, m] */
-static uint32_t keep(lua_State *L, eddy__runtime *rt, int idx) {
+static int keep(lua_State *L, eddy__runtime *rt, int idx) {
   reserve(L, rt);
-  eddy__runtime_push_slots(L, rt);
-  uint32_t slot = rt->free_slots[--rt->nfree];
+  int slot = rt->free_slots[--rt->nfree];
   lua_pushvalue(L, idx);
-  lua_rawseti(L, -2, slot);
-  lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
   return slot;
 }
 
 /* [-0, +0, -] */
-static void drop(eddy__runtime *rt, uint32_t slot) {
+static void drop(eddy__runtime *rt, int slot) {
   lua_State *L = eddy__runtime_thread(rt);
-  eddy__runtime_push_slots(L, rt);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, slot);
-  lua_pop(L, 1);
+  lua_pushboolean(L, 0); /* not nil: the place stays, filling it again needs no memory */
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
   rt->free_slots[rt->nfree++] = slot;
 }
 
 /* [-0, +1, -] */
 void eddy__task_push(lua_State *L, eddy__task *task) {
-  eddy__runtime_push_slots(L, task->future.loop->rt);
-  lua_rawgeti(L, -1, task->slot);
-  lua_replace(L, -2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->slot);
 }
 
 /* --- the pool ---------------------------------------------------------------------------------------- */
@@ -97,7 +88,7 @@ static void make_coroutine(lua_State *L, eddy__runtime *rt) {
     rt->idle = list;
     rt->cap_idle = cap;
   }
-  uint32_t slot = keep(L, rt, lua_gettop(L));
+  int slot = keep(L, rt, lua_gettop(L));
   rt->ncoroutines++;
   rt->idle[rt->nidle++] = (struct eddy__idle){co, slot};
   lua_pop(L, 1);
@@ -173,10 +164,10 @@ static void fill_from_values(eddy__task *task) {
 /* [-(nargs+1), +1, m] */
 eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   eddy__runtime *rt = loop->rt;
-  luaL_checkstack(L, 8, NULL);
   if (rt->is_dead) luaL_error(L, "the Lua state is closing");
   bool few = nargs <= FEW_ARGS;
-  eddy__task *task = eddy__object_new(L, &eddy__type_task, sizeof *task, EDDY_UV_COUNT + (few ? nargs + 1 : 0));
+  int nuv = EDDY_UV_COUNT + (few ? nargs + 1 : 0);
+  eddy__task *task = eddy__object_make(L, &eddy__type_task, rt->task_meta, sizeof *task, nuv);
   int at = lua_gettop(L), first = at - nargs - 1;
   eddy__future_init(&task->future, loop);
   task->future.is_task = true;
@@ -413,6 +404,7 @@ static void step(eddy__ready *r) {
     rc = start(task, L, &nresults, &dead);
   }
   rt->current = NULL;
+  rt->leaf = NULL;
   if (began != 0) eddy__debug_step(task, began);
   if (rc == LUA_YIELD) {
     if (task->phase == EDDY_T_RUNNING) refuse_yield(task, nresults);
@@ -694,28 +686,30 @@ static eddy__task *ask_factory(lua_State *L, eddy__loop *loop, int idx) {
   return task;
 }
 
-/* [-n, +1, v] */
-eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
-  if (loop->has_factory) return ask_factory(L, loop, idx);
+/* What is at idx is no function. Returns the task made of it, or NULL if it is an object that can be called.
+ *   [-n, +1, v] or [-0, +0, v] */
+static eddy__task *create_of(lua_State *L, eddy__loop *loop, int idx) {
   if (eddy__future_test(L, idx) != NULL)
     eddy__arg_error(L, idx, "function or Coroutine expected, got a Task or Future, which runs already");
   if (eddy__object_test(L, idx, &eddy__type_coroutine) != NULL) {
     eddy__coroutine_check(L, idx);
-    lua_settop(L, idx);
-    eddy__task_ensure(L, loop, idx);
-    lua_replace(L, idx);
-    return lua_touserdata(L, idx);
-  }
-  if (!lua_isfunction(L, idx)) {
-    if (!eddy__awaitable(L, idx) && luaL_getmetafield(L, idx, "__call") != LUA_TFUNCTION)
-      eddy__awaitable_check(L, idx);
-    if (eddy__awaitable(L, idx)) {
-      lua_settop(L, idx);
-      eddy__task_ensure(L, loop, idx);
-      lua_replace(L, idx);
-      return lua_touserdata(L, idx);
-    }
+  } else if (!eddy__awaitable(L, idx)) {
+    if (luaL_getmetafield(L, idx, "__call") != LUA_TFUNCTION) eddy__awaitable_check(L, idx);
     lua_pop(L, 1);
+    return NULL;
+  }
+  lua_settop(L, idx);
+  eddy__task_ensure(L, loop, idx);
+  lua_replace(L, idx);
+  return lua_touserdata(L, idx);
+}
+
+/* [-n, +1, v] */
+eddy__task *eddy__task_create(lua_State *L, eddy__loop *loop, int idx) {
+  if (loop->has_factory) return ask_factory(L, loop, idx);
+  if (!lua_isfunction(L, idx)) {
+    eddy__task *task = create_of(L, loop, idx);
+    if (task != NULL) return task;
   }
   if (!loop->is_open || loop->is_closing)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the loop is closed");
@@ -818,6 +812,9 @@ void eddy__task_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg functions[] = {
     {"create_task", l_create_task}, {"current_task", l_current_task}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_task, &eddy__type_future, methods, meta, lua_gettop(L) - 1);
-  lua_pop(L, 1);
+  if (rt->task_meta == 0)
+    rt->task_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+  else
+    lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
 }

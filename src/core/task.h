@@ -44,8 +44,8 @@ struct eddy__task {
   void *waits_for;        /* the wait's own: a future, a block, a stream */
   struct eddy__group *group;
   eddy__list member; /* in group->children, or group->failed */
-  uint32_t slot;    /* its place in the table of what is alive */
-  uint32_t co_slot; /* that of its coroutine, while it has one */
+  int slot;    /* its key in the registry, while it lives */
+  int co_slot; /* that of its coroutine, while it has one */
   uint32_t id;
   int top;        /* of the suspended function's frame */
   int cancelling; /* cancellations asked for and not taken back */
@@ -61,7 +61,8 @@ struct eddy__task {
   bool foreign_yield; /* it yielded by coroutine.yield: the error is raised by a hook */
 };
 
-/* Takes the function and its nargs arguments off the top of L and schedules them. Pushes the task.
+/* Takes the function and its nargs arguments off the top of L, where there is room for 8 more values, and schedules
+ * them. Pushes the task.
  *   [-(nargs+1), +1, m] */
 eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs);
 

@@ -27,7 +27,13 @@ int eddy__await_future(lua_State *L, eddy__future *f);
 void eddy__await_push(lua_State *L);
 
 /* Raises when the task cannot wait for f: itself, or of another loop.   [-0, +0, v] */
-void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f);
+int eddy__wait_for_future_refuse(lua_State *L, eddy__task *task, eddy__future *f);
+
+static inline void eddy__wait_for_future_check(lua_State *L, eddy__task *task, eddy__future *f) {
+  if (task != NULL && (f == &task->future || f->loop != task->future.loop ||
+                       f->generation != task->future.generation))
+    eddy__wait_for_future_refuse(L, task, f);
+}
 
 /* Notes that the error about to be raised in `task` (NULL is fine) is that of the failed future at idx, for the chain
  * of awaits in its traceback.   [-0, +0, m] */
