@@ -55,12 +55,12 @@ typedef struct eddy__runtime {
   int *free_slots;
   uint32_t nfree, nslots, cap;
 
-  /* The pool: idle coroutines and their slots, a stack with room for all there are. */
+  /* The pool: idle coroutines and their slots, a stack. */
   struct eddy__idle {
     lua_State *co;
     int slot;
   } *idle;
-  uint32_t nidle, ncoroutines, cap_idle;
+  uint32_t nidle;
 
   bool is_checked;         /* this Lua can do what is needed */
   bool is_dead;            /* the state closes: nothing new begins */

@@ -81,16 +81,14 @@ static void make_coroutine(lua_State *L, eddy__runtime *rt) {
   eddy__runtime_push(L);
   lua_pushcclosure(L, l_body, 1);
   lua_xmove(L, co, 1);
-  if (rt->ncoroutines == rt->cap_idle) {
-    uint32_t cap = rt->cap_idle == 0 ? 64 : rt->cap_idle * 2;
-    struct eddy__idle *list = realloc(rt->idle, cap * sizeof *list);
-    if (list == NULL) luaL_error(L, "not enough memory");
-    rt->idle = list;
-    rt->cap_idle = cap;
+  if (rt->idle == NULL) {
+    rt->idle = malloc(POOL_KEEPS * sizeof *rt->idle); /* the system gives the pages that are used */
+    if (rt->idle == NULL) luaL_error(L, "not enough memory");
   }
-  int slot = keep(L, rt, lua_gettop(L));
-  rt->ncoroutines++;
-  rt->idle[rt->nidle++] = (struct eddy__idle){co, slot};
+  if (rt->nidle < POOL_KEEPS) { /* a finalizer may have filled it */
+    int slot = keep(L, rt, lua_gettop(L));
+    rt->idle[rt->nidle++] = (struct eddy__idle){co, slot};
+  }
   lua_pop(L, 1);
 }
 
@@ -103,7 +101,6 @@ static int l_make_coroutine(lua_State *L) {
 static void give_back(eddy__runtime *rt, eddy__task *task, bool dead) {
   if (dead || rt->nidle >= POOL_KEEPS) {
     drop(rt, task->co_slot);
-    rt->ncoroutines--;
   } else {
     rt->idle[rt->nidle++] = (struct eddy__idle){task->co, task->co_slot};
   }
