@@ -780,3 +780,60 @@ describe("many tasks #plain", function()
     collectgarbage("setpause", 200)
   end)
 end)
+
+describe("a task that has not begun", function()
+  it("gets all its arguments, however many they are", function()
+    for n = 0, 8 do
+      local values = {}
+      for i = 1, n do values[i] = i ~= 2 and i or nil end
+      local got = table.pack(eddy.create_task(function(...) return ... end, table.unpack(values, 1, n)):await())
+      assert.same(table.pack(table.unpack(values, 1, n)), got)
+    end
+  end)
+
+  it("runs after all if the request to stop was taken back", function()
+    for n = 0, 5 do
+      local task = eddy.create_task(select, "#", table.unpack({}, 1, n))
+      task:cancel("no")
+      assert.equal(0, task:uncancel())
+      assert.equal(n, task:await())
+    end
+  end)
+
+  it("lets go of its function and arguments when it begins, and when it never does", function()
+    local kept = setmetatable({}, { __mode = "v" })
+    local function make(n)
+      local f = function() end
+      local arguments = {}
+      for i = 1, n do arguments[i] = {} end
+      kept[#kept + 1], kept[#kept + 2] = f, arguments[n]
+      return eddy.create_task(f, table.unpack(arguments))
+    end
+    local tasks = {}
+    for n = 1, 5 do
+      tasks[n] = make(n)
+      tasks[-n] = make(n)
+      tasks[-n]:cancel()
+    end
+    eddy.sleep(0)
+    eddy.sleep(0)
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(kept))
+    assert.is_true(tasks[1]:done() and tasks[-1]:cancelled())
+  end)
+end)
+
+describe("an object", function()
+  it("is not taken for one of another type whose metatable it was given", function()
+    local of_queue = debug.getmetatable(eddy.Queue())
+    for _, stranger in ipairs { eddy.Lock(), io.stdout } do
+      local own = debug.getmetatable(stranger)
+      debug.setmetatable(stranger, of_queue)
+      local ok, err = pcall(stranger.qsize, stranger)
+      debug.setmetatable(stranger, own)
+      assert.is_false(ok)
+      assert.matches("bad argument #1 to 'qsize' %(Queue expected, got Queue%)", err)
+    end
+  end)
+end)

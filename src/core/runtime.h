@@ -32,6 +32,12 @@ typedef struct eddy__nesting {
 
 enum { EDDY_STREAM_TYPES = 12 };
 
+/* An idle coroutine of the pool, and the slot that keeps it. */
+typedef struct eddy__idle {
+  lua_State *co;
+  int slot;
+} eddy__idle;
+
 typedef struct eddy__runtime {
   lua_State *main;      /* the state's main thread */
   lua_State *L;         /* the thread that turns the running loop; NULL when none runs */
@@ -56,10 +62,7 @@ typedef struct eddy__runtime {
   uint32_t nfree, nslots, cap;
 
   /* The pool: idle coroutines and their slots, a stack. */
-  struct eddy__idle {
-    lua_State *co;
-    int slot;
-  } *idle;
+  eddy__idle *idle;
   uint32_t nidle;
 
   bool is_checked;         /* this Lua can do what is needed */

@@ -87,7 +87,7 @@ static void make_coroutine(lua_State *L, eddy__runtime *rt) {
   }
   if (rt->nidle < POOL_KEEPS) { /* a finalizer may have filled it */
     int slot = keep(L, rt, lua_gettop(L));
-    rt->idle[rt->nidle++] = (struct eddy__idle){co, slot};
+    rt->idle[rt->nidle++] = (eddy__idle){co, slot};
   }
   lua_pop(L, 1);
 }
@@ -102,7 +102,7 @@ static void give_back(eddy__runtime *rt, eddy__task *task, bool dead) {
   if (dead || rt->nidle >= POOL_KEEPS) {
     drop(rt, task->co_slot);
   } else {
-    rt->idle[rt->nidle++] = (struct eddy__idle){task->co, task->co_slot};
+    rt->idle[rt->nidle++] = (eddy__idle){task->co, task->co_slot};
   }
   task->co = NULL;
 }
@@ -110,7 +110,7 @@ static void give_back(eddy__runtime *rt, eddy__task *task, bool dead) {
 /* Gives the task an idle coroutine; false if there is none.   [-0, +0, -] */
 static bool take_idle(eddy__runtime *rt, eddy__task *task) {
   while (rt->nidle > 0) {
-    struct eddy__idle *idle = &rt->idle[--rt->nidle];
+    eddy__idle *idle = &rt->idle[--rt->nidle];
     task->co = idle->co;
     task->co_slot = idle->slot;
     if (lua_status(task->co) == LUA_OK && lua_gettop(task->co) == 1) return true;
@@ -125,8 +125,8 @@ static void step(eddy__ready *r);
 
 bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 
-/* Gives the task a coroutine, and puts there what l_body expects: itself, the task at idx of L, the message handler, and
- * the nargs + 1 values at the top of L. A slot is free afterwards.   [-(nargs+1), +0, m] */
+/* Gives the task a coroutine, and puts there what l_body expects: itself, the task at idx of L, the message handler,
+ * and the nargs + 1 values at the top of L. A slot is free afterwards.   [-(nargs+1), +0, m] */
 static void fill(lua_State *L, eddy__task *task, int idx, int nargs) {
   eddy__runtime *rt = task->future.loop->rt;
   do { /* either may collect garbage, and a finalizer may make tasks */

@@ -5,10 +5,10 @@
  * Uses:   base/, loop.h, future.h.      Used by: everything that waits.
  * Touch:  with care. The one suspend point and the only caller of lua_resume are in task.c.
  *
- * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own
- * thread and <close> handlers may wait meanwhile. It gets that coroutine at its first step: ten thousand tasks that
- * never wait need one, which stays in the processor's cache. A live task is never closed from outside: whoever wants it to
- * end has an error raised in it, at its wait.
+ * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own thread and
+ * <close> handlers may wait meanwhile. It gets that coroutine at its first step: ten thousand tasks that never wait
+ * need one, which stays in the processor's cache. A live task is never closed from outside: whoever wants it to end
+ * has an error raised in it, at its wait.
  */
 #ifndef EDDY_CORE_TASK_H
 #define EDDY_CORE_TASK_H
@@ -117,7 +117,6 @@ static inline void eddy__task_wake_from(eddy__task *task, const void *waited_for
 
 /* Whether a wait may happen now on L, the running task's thread: eddy__running would not raise.   [-0, +0, -] */
 bool eddy__may_wait(lua_State *L, const eddy__loop *loop);
-
 
 /* The cancellation that woke it, or is due, is not to be raised: what is raised or returned tells of it.  */
 static inline void eddy__wake_settle(eddy__task *task) {
