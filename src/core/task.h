@@ -5,8 +5,8 @@
  * Uses:   base/, loop.h, future.h.      Used by: everything that waits.
  * Touch:  with care. The one suspend point and the only caller of lua_resume are in task.c.
  *
- * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own thread and
- * <close> handlers may wait meanwhile. It gets that coroutine at its first step: ten thousand tasks that never wait
+ * The body of a task runs inside lua_pcallk on a coroutine of the pool, so an error unwinds on the task's own thread,
+ * and <close> handlers may wait meanwhile. It gets that coroutine at its first step: ten thousand tasks that never wait
  * need one, which stays in the processor's cache. A live task is never closed from outside: whoever wants it to end
  * has an error raised in it, at its wait.
  */
