@@ -84,9 +84,14 @@ static bool is_class(lua_State *L, int idx) {
 
 /* [-1, +1, m] */
 void eddy__error_wrap(lua_State *L, eddy__class c) {
-  lua_createtable(L, 0, 1);
-  lua_insert(L, -2);
-  lua_setfield(L, -2, "message");
+  if (lua_isnil(L, -1)) { /* there is no message */
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 0);
+  } else {
+    lua_createtable(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "message");
+  }
   push_class(L, c);
   lua_setmetatable(L, -2);
 }

@@ -196,51 +196,62 @@ enum { ACTIVE, EXPIRING, EXPIRED, EXITED };
 
 struct eddy__timeout {
   eddy__timer timer;
-  eddy__task *task;
-  eddy__loop *loop;
-  uint32_t generation;
+  eddy__task *task;     /* NULL when it was closed, or the task has ended */
+  eddy__timeout *outer; /* the next in task->scopes */
+  int slot;             /* what keeps it alive until then: with a finalizer it would cost twice as much */
   int state;
   int cancelling; /* of the task when the scope began: more at its end means that somebody else cancels it too */
   uint64_t deadline;
 };
 
+/* [-0, +0, -] */
 static void on_expired(eddy__timer *timer) {
   eddy__timeout *t = eddy__container_of(timer, eddy__timeout, timer);
   t->state = EXPIRING;
-  eddy__cancel(t->loop->rt->L, &t->task->future, 0, 0);
+  eddy__cancel(t->task->future.loop->rt->L, &t->task->future, 0, 0);
 }
 
 /* [-0, +1, m] */
 eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadline) {
-  eddy__timeout *t = eddy__object_new(L, &type_timeout, sizeof *t, 1);
-  t->task = task;
-  t->loop = task->future.loop;
-  t->generation = t->loop->generation;
+  eddy__runtime *rt = task->future.loop->rt;
+  eddy__timeout *t = eddy__object_make(L, &type_timeout, rt->timeout_meta, sizeof *t, 0);
+  t->slot = eddy__runtime_keep(L, rt, -1);
+  if (eddy__timer_start(&task->future.loop->timers, &t->timer, deadline, on_expired) < 0) {
+    eddy__runtime_drop(rt, t->slot);
+    luaL_error(L, "not enough memory");
+  }
   t->cancelling = task->cancelling - task->must_cancel; /* one that is still to come is not the scope's to take */
   t->deadline = deadline;
-  eddy__task_push(L, task);
-  lua_setiuservalue(L, -2, 1); /* the scope may outlive the task's end in a script's hands */
-  if (eddy__timer_start(&t->loop->timers, &t->timer, deadline, on_expired) < 0)
-    luaL_error(L, "not enough memory");
+  t->task = task;
+  t->outer = task->scopes;
+  task->scopes = t;
   return t;
 }
 
-/* Whether its loop is still there.   [-0, +0, -] */
-static bool has_loop(const eddy__timeout *t) {
-  return t->loop->generation == t->generation && t->loop->is_open;
+/* It has nothing to do with its task any more. It stays where it is on the stack or in a script's hands.   [-0, +0, -] */
+static void detach(eddy__timeout *t) {
+  eddy__task *task = t->task;
+  if (task == NULL) return;
+  eddy__timeout **place = &task->scopes;
+  while (*place != t) place = &(*place)->outer; /* the first one, as scopes are nested */
+  *place = t->outer;
+  t->task = NULL;
+  eddy__timer_stop(&task->future.loop->timers, &t->timer);
+  eddy__runtime_drop(task->future.loop->rt, t->slot);
 }
 
-static void stop(eddy__timeout *t) {
-  if (has_loop(t)) eddy__timer_stop(&t->loop->timers, &t->timer);
+void eddy__timeouts_leave(eddy__task *task) {
+  while (task->scopes != NULL) detach(task->scopes);
 }
 
 /* [-0, +0, -] */
 bool eddy__timeout_end(lua_State *L, eddy__timeout *t, int err) {
-  stop(t);
+  eddy__task *task = t->task;
+  detach(t);
   if (t->state == ACTIVE) t->state = EXITED;
   if (t->state != EXPIRING) return false;
   t->state = EXPIRED;
-  return eddy__uncancel(t->task) <= t->cancelling && err != 0 &&
+  return task != NULL && eddy__uncancel(task) <= t->cancelling && err != 0 &&
          eddy__error_is(L, err, EDDY_E_CANCELLED);
 }
 
@@ -257,15 +268,9 @@ static int raise_timeout(lua_State *L, int cause) {
 static int l_timeout_close(lua_State *L) {
   eddy__timeout *t = eddy__object_check(L, 1, &type_timeout);
   lua_settop(L, 2);
-  if (t->state <= EXPIRING && eddy__runtime_of(L)->current != t->task && eddy__future_pending(&t->task->future))
+  if (t->task != NULL && eddy__runtime_of(L)->current != t->task)
     eddy__error_throw(L, EDDY_E_RUNTIME, "a timeout can only be closed by the task that opened it");
   if (eddy__timeout_end(L, t, lua_isnil(L, 2) ? 0 : 2)) return raise_timeout(L, 2);
-  return 0;
-}
-
-/* A scope that was not made a <close> variable and was forgotten.   [-0, +0, -] */
-static int l_timeout_gc(lua_State *L) {
-  stop(eddy__object_check(L, 1, &type_timeout));
   return 0;
 }
 
@@ -325,10 +330,10 @@ static int l_reschedule(lua_State *L) {
   static const char *const states[] = {"active", "expiring", "expired", "finished"};
   eddy__timeout *t = eddy__object_check(L, 1, &type_timeout);
   uint64_t deadline = check_when(L, 2);
-  if (t->state != ACTIVE || !has_loop(t))
+  if (t->state != ACTIVE || t->task == NULL)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'reschedule': the timeout is %s",
-                      t->state == ACTIVE ? "of a loop that is closed" : states[t->state]);
-  if (eddy__timer_start(&t->loop->timers, &t->timer, deadline, on_expired) < 0)
+                      t->state == ACTIVE ? "of a task that has ended" : states[t->state]);
+  if (eddy__timer_start(&t->task->future.loop->timers, &t->timer, deadline, on_expired) < 0)
     luaL_error(L, "not enough memory");
   t->deadline = deadline;
   return 0;
@@ -441,7 +446,6 @@ void eddy__cancel_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg methods[] = {
     {"when", l_when}, {"reschedule", l_reschedule}, {"expired", l_expired}, {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", l_timeout_close},
-                                  {"__gc", l_timeout_gc},
                                   {"__tostring", l_timeout_tostring},
                                   {NULL, NULL}};
   static const luaL_Reg functions[] = {{"timeout", l_timeout},
@@ -451,6 +455,9 @@ void eddy__cancel_room(lua_State *L, eddy__runtime *rt) {
                                        {"shield", l_shield},
                                        {NULL, NULL}};
   eddy__object_type(L, &type_timeout, NULL, methods, meta, lua_gettop(L) - 1);
-  lua_pop(L, 1);
+  if (rt->timeout_meta == 0)
+    rt->timeout_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+  else
+    lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
 }

@@ -49,6 +49,9 @@ eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadl
 /* Ends the scope; returns whether its error, a CancelledError, is to become a TimeoutError.   [-0, +0, -] */
 bool eddy__timeout_end(lua_State *L, eddy__timeout *t, int err);
 
+/* The task ends, or its loop: timeouts that it has not closed run out no more.   [-0, +0, -] */
+void eddy__timeouts_leave(eddy__task *task);
+
 /* A continuation that returns what the called function has returned, from index ctx + 1 up.   [-0, +n, -] */
 int eddy__k_return(lua_State *L, int status, lua_KContext ctx);
 

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "core/callback.h"
+#include "core/cancel.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/task.h"
@@ -121,6 +122,7 @@ static void abandon_tasks(eddy__loop *loop) {
     eddy__list_remove(&task->live);
     task->phase = EDDY_T_ENDED;
     task->wait = NULL;
+    if (task->scopes != NULL) eddy__timeouts_leave(task);
     task->future.retrieved = true;
     if (eddy__future_pending(&task->future))
       eddy__future_settle(&task->future, EDDY_F_CANCELLED);

@@ -65,6 +65,39 @@ eddy__runtime *eddy__runtime_find(lua_State *L) {
 /* [-0, +1, -] */
 void eddy__runtime_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key); }
 
+/* [-0, +0, m] */
+void eddy__runtime_reserve(lua_State *L, eddy__runtime *rt) {
+  if (rt->nfree > 0) return;
+  if (rt->nslots == rt->cap) { /* room to give every slot back: dropping never needs memory */
+    uint32_t cap = rt->cap == 0 ? 64 : rt->cap * 2;
+    int *list = realloc(rt->free_slots, cap * sizeof *list);
+    if (list == NULL) luaL_error(L, "not enough memory");
+    rt->free_slots = list;
+    rt->cap = cap;
+  }
+  lua_pushboolean(L, 0);
+  int slot = luaL_ref(L, LUA_REGISTRYINDEX);
+  rt->free_slots[rt->nfree++] = slot;
+  rt->nslots++;
+}
+
+/* [-0, +0, m] */
+int eddy__runtime_keep(lua_State *L, eddy__runtime *rt, int idx) {
+  eddy__runtime_reserve(L, rt);
+  int slot = rt->free_slots[--rt->nfree];
+  lua_pushvalue(L, idx);
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
+  return slot;
+}
+
+/* [-0, +0, -] */
+void eddy__runtime_drop(eddy__runtime *rt, int slot) {
+  lua_State *L = eddy__runtime_thread(rt);
+  lua_pushboolean(L, 0); /* not nil: the place stays, filling it again needs no memory */
+  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
+  rt->free_slots[rt->nfree++] = slot;
+}
+
 /* [-0, +(0|1), -] */
 int eddy__runtime_pcall(eddy__runtime *rt, lua_CFunction f, void *argument) {
   lua_State *L = rt->L;

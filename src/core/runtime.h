@@ -54,10 +54,10 @@ typedef struct eddy__runtime {
   bool has_refused;     /* once: such a thread's stack may hold what it was resumed with */
   eddy__nesting nest;
 
-  int task_meta; /* the metatable of tasks: its key in the registry, the quickest way to it */
+  int task_meta, timeout_meta; /* metatables: their keys in the registry, the quickest way there */
 
   /* What keeps tasks and coroutines alive. A slot is a key of the registry that luaL_ref has given us for good, with a
-   * task that lives or a coroutine of the pool; free slots are a stack, with room for all. */
+   * task that lives, a coroutine of the pool or a timeout; free slots are a stack, with room for all. */
   int *free_slots;
   uint32_t nfree, nslots, cap;
 
@@ -98,6 +98,15 @@ static inline lua_State *eddy__runtime_thread(eddy__runtime *rt) {
 
 /* Pushes the record itself.   [-0, +1, -] */
 void eddy__runtime_push(lua_State *L);
+
+/* Makes sure that a slot is free.   [-0, +0, m] */
+void eddy__runtime_reserve(lua_State *L, eddy__runtime *rt);
+
+/* Puts the value at idx into a slot, and returns that; needs no memory if one is free.   [-0, +0, m] */
+int eddy__runtime_keep(lua_State *L, eddy__runtime *rt, int idx);
+
+/* Gives the slot back.   [-0, +0, -] */
+void eddy__runtime_drop(eddy__runtime *rt, int slot);
 
 /* Calls f with `argument` as its only argument (a light userdata) on the thread that turns the loop, protected.
  * Returns LUA_OK with nothing on the stack, or the status with the error on top. Never raises.  [-0, +(0|1), -] */

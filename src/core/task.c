@@ -32,41 +32,6 @@ enum { FEW_ARGS = 3 };       /* a task with more has its coroutine from the star
 
 static int l_body(lua_State *L);
 
-/* --- what keeps them alive ----------------------------------------------------------------------------- */
-
-/* Makes sure that a slot is free.   [-0, +0, m] */
-static void reserve(lua_State *L, eddy__runtime *rt) {
-  if (rt->nfree > 0) return;
-  if (rt->nslots == rt->cap) { /* room to give every slot back: the end of a task never needs memory */
-    uint32_t cap = rt->cap == 0 ? 64 : rt->cap * 2;
-    int *list = realloc(rt->free_slots, cap * sizeof *list);
-    if (list == NULL) luaL_error(L, "not enough memory");
-    rt->free_slots = list;
-    rt->cap = cap;
-  }
-  lua_pushboolean(L, 0);
-  int slot = luaL_ref(L, LUA_REGISTRYINDEX);
-  rt->free_slots[rt->nfree++] = slot;
-  rt->nslots++;
-}
-
-/* Puts the value at idx into a slot, and returns that; needs no memory if one is free.   [-0, +0, m] */
-static int keep(lua_State *L, eddy__runtime *rt, int idx) {
-  reserve(L, rt);
-  int slot = rt->free_slots[--rt->nfree];
-  lua_pushvalue(L, idx);
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
-  return slot;
-}
-
-/* [-0, +0, -] */
-static void drop(eddy__runtime *rt, int slot) {
-  lua_State *L = eddy__runtime_thread(rt);
-  lua_pushboolean(L, 0); /* not nil: the place stays, filling it again needs no memory */
-  lua_rawseti(L, LUA_REGISTRYINDEX, slot);
-  rt->free_slots[rt->nfree++] = slot;
-}
-
 /* [-0, +1, -] */
 void eddy__task_push(lua_State *L, eddy__task *task) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->slot);
@@ -86,7 +51,7 @@ static void make_coroutine(lua_State *L, eddy__runtime *rt) {
     if (rt->idle == NULL) luaL_error(L, "not enough memory");
   }
   if (rt->nidle < POOL_KEEPS) { /* a finalizer may have filled it */
-    int slot = keep(L, rt, lua_gettop(L));
+    int slot = eddy__runtime_keep(L, rt, lua_gettop(L));
     rt->idle[rt->nidle++] = (eddy__idle){co, slot};
   }
   lua_pop(L, 1);
@@ -100,7 +65,7 @@ static int l_make_coroutine(lua_State *L) {
 /* Gives back the coroutine of a task, unless it is dead.   [-0, +0, -] */
 static void give_back(eddy__runtime *rt, eddy__task *task, bool dead) {
   if (dead || rt->nidle >= POOL_KEEPS) {
-    drop(rt, task->co_slot);
+    eddy__runtime_drop(rt, task->co_slot);
   } else {
     rt->idle[rt->nidle++] = (eddy__idle){task->co, task->co_slot};
   }
@@ -130,7 +95,7 @@ bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 static void fill(lua_State *L, eddy__task *task, int idx, int nargs) {
   eddy__runtime *rt = task->future.loop->rt;
   do { /* either may collect garbage, and a finalizer may make tasks */
-    reserve(L, rt);
+    eddy__runtime_reserve(L, rt);
     if (rt->nidle == 0) make_coroutine(L, rt);
   } while (rt->nfree == 0 || !take_idle(rt, task));
   if (!lua_checkstack(task->co, nargs + 8)) {
@@ -180,7 +145,7 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   } else {
     fill(L, task, first, nargs);
   }
-  task->slot = keep(L, rt, first); /* from here on nothing can fail */
+  task->slot = eddy__runtime_keep(L, rt, first); /* from here on nothing can fail */
   task->id = (uint32_t)++loop->created;
   eddy__list_push(&loop->tasks, &task->live);
   loop->ntasks++;
@@ -206,6 +171,7 @@ static void end(eddy__task *task) {
   eddy__list_remove(&task->live);
   leave_wait(task);
   task->future.loop->ntasks--;
+  if (task->scopes != NULL) eddy__timeouts_leave(task);
 }
 
 /* It has settled: its group is the first to act on it.   [-0, +0, -] */
@@ -379,7 +345,7 @@ static void refuse_yield(eddy__task *task, int nresults) {
 static void let_go(eddy__runtime *rt, eddy__task *task, bool dead) {
   if (task->left_wait) return;
   if (task->co != NULL) give_back(rt, task, dead);
-  if (!task->keeps_slot) drop(rt, task->slot);
+  if (!task->keeps_slot) eddy__runtime_drop(rt, task->slot);
 }
 
 /* A step of a task: from the beginning or from its wait to the next wait or the end. */
@@ -413,7 +379,7 @@ static void step(eddy__ready *r) {
 
 void eddy__task_release(eddy__task *task) {
   task->keeps_slot = false;
-  if (!task->left_wait) drop(task->future.loop->rt, task->slot);
+  if (!task->left_wait) eddy__runtime_drop(task->future.loop->rt, task->slot);
 }
 
 /* --- suspend and wake -------------------------------------------------------------------------------- */

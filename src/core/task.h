@@ -42,6 +42,7 @@ struct eddy__task {
   lua_KFunction k;        /* what goes on there when it is woken */
   const eddy__wait *wait; /* what it waits in; NULL when it does not */
   void *waits_for;        /* the wait's own: a future, a block, a stream */
+  struct eddy__timeout *scopes; /* its timeouts, the innermost first */
   struct eddy__group *group;
   eddy__list member; /* in group->children, or group->failed */
   int slot;    /* its key in the registry, while it lives */
