@@ -228,7 +228,7 @@ eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadl
   return t;
 }
 
-/* It has nothing to do with its task any more. It stays where it is on the stack or in a script's hands.   [-0, +0, -] */
+/* It has nothing to do with its task any more; a script may still hold it.   [-0, +0, -] */
 static void detach(eddy__timeout *t) {
   eddy__task *task = t->task;
   if (task == NULL) return;
