@@ -106,12 +106,38 @@ static bool copy_futures(lua_State *L, eddy__task *task, int idx, lua_Integer n)
   return true;
 }
 
+/* Takes out of the list of n futures at idx what is named again, and returns how many are left.   [-0, +0, -] */
+static lua_Integer name_once(lua_State *L, int idx, lua_Integer n) {
+  lua_Integer left = 0;
+  lua_pushvalue(L, idx);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, -1, i);
+    eddy__future *f = lua_touserdata(L, -1);
+    if (f->is_listed || ++left == i)
+      lua_pop(L, 1);
+    else
+      lua_rawseti(L, -2, left);
+    f->is_listed = true;
+  }
+  for (lua_Integer i = 1; i <= left; i++) {
+    lua_rawgeti(L, -1, i);
+    ((eddy__future *)lua_touserdata(L, -1))->is_listed = false;
+    lua_pop(L, 1);
+  }
+  for (lua_Integer i = left + 1; i <= n; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pop(L, 1);
+  return left;
+}
+
 /* [-0, +0, v] */
 size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool once) {
   eddy__runtime *rt = loop->rt;
   lua_Integer n = luaL_len(L, idx);
   luaL_checkstack(L, 12, NULL);
-  if (!once && copy_futures(L, rt->current, idx, n)) return (size_t)n;
+  if (copy_futures(L, rt->current, idx, n)) return (size_t)(once ? name_once(L, idx, n) : n);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, idx, i);
     if (!eddy__awaitable(L, -1)) {

@@ -50,7 +50,8 @@ struct eddy__future {
   uint8_t state;
   bool is_task;
   bool retrieved;       /* somebody has looked at the error, or never will need to */
-  bool armed;           /* with a sentinel: counted in rt->unretrieved until it is retrieved or collected */
+  bool armed : 1;       /* with a sentinel: counted in rt->unretrieved until it is retrieved or collected */
+  bool is_listed : 1;   /* while a list is searched for what is named twice */
 };
 
 extern const eddy__type eddy__type_future, eddy__type_task;

@@ -42,9 +42,7 @@ static lua_Integer push_threads(lua_State *L, eddy__task *task) {
   lua_Integer n = 0;
   luaL_checkstack(L, 12, NULL);
   lua_newtable(L);
-  eddy__runtime_push_slots(L, task->future.loop->rt);
-  lua_rawgeti(L, -1, 2 * (lua_Integer)task->slot + 1);
-  lua_remove(L, -2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->co_slot);
   for (lua_State *co = task->co; co != NULL;) {
     lua_rawseti(L, -2, ++n);
     co = push_inner(L, co);
