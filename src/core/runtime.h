@@ -44,7 +44,7 @@ typedef struct eddy__runtime {
   eddy__loop *loop;     /* the running loop, or NULL */
   eddy__task *current;  /* the task that runs now, or NULL: between tasks, or in a callback */
   lua_State *leaf;      /* the thread on which it may wait: its own, or that of a coroutine of nested.c */
-  const void *meta_streams[EDDY_STREAM_TYPES];  /* the metatables of the kinds of stream there are; NULL ends them */
+  const struct eddy__type *stream_types[EDDY_STREAM_TYPES]; /* the kinds of stream there are; NULL ends them */
 
   /* In a thread that works for another state: whether the error at idx ends the call that it carries out, so that
    * nothing catches it; else NULL.   [-0, +0, -] */

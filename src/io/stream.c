@@ -85,12 +85,10 @@ void eddy__stream_abort(eddy__stream *s) { eddy__handle_close(&s->handle); }
 
 /* What the userdata at idx points with, or NULL if it is no stream. In a function of eddy's.   [-0, +0, -] */
 static eddy__stream **test(lua_State *L, int idx) {
-  const eddy__runtime *rt = eddy__runtime_of(L);
-  if (lua_rawlen(L, idx) != sizeof(eddy__stream *) || !lua_getmetatable(L, idx)) return NULL;
-  const void *meta = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  for (const void *const *m = rt->meta_streams; *m != NULL; m++)
-    if (*m == meta) return lua_touserdata(L, idx);
+  void *box;
+  uint64_t stamp = eddy__object_look(L, idx, &box);
+  for (const eddy__type *const *type = eddy__runtime_of(L)->stream_types; *type != NULL; type++)
+    if (stamp == eddy__object_stamp(*type)) return box;
   return NULL;
 }
 
@@ -231,9 +229,9 @@ void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *met
   eddy__object_type(L, type, &base, methods, meta, top + 1);
   eddy__selectable_set(L, &selectable);
   eddy__runtime *rt = lua_touserdata(L, top + 1);
-  const void **m = rt->meta_streams, *mine = lua_topointer(L, -1);
-  while (*m != NULL && *m != mine) m++;
-  assert(m < rt->meta_streams + EDDY_STREAM_TYPES - 1);
-  *m = mine;
+  const eddy__type **place = rt->stream_types;
+  while (*place != NULL && *place != type) place++;
+  assert(place < rt->stream_types + EDDY_STREAM_TYPES - 1);
+  *place = type;
   lua_settop(L, top);
 }
