@@ -171,6 +171,26 @@ describe("examples/asyncio #plain", function()
     }, outcome.lines)
   end)
 
+  it("19: answers what is typed, and ticks meanwhile", function()
+    local script = "examples/asyncio/19_stdin.lua"
+    local typed = "(echo one; sleep 1.5; echo two) | timeout 20"
+    local output, status = program.command(script, typed)
+    assert.equal(0, status)
+    assert.equal("you typed: one\ntick 1\nyou typed: two\nbye\n", output)
+  end)
+
+  it("19: reads a file as well", function()
+    assert.equal("you typed: /\nbye\n", (program.command("examples/asyncio/19_stdin.lua", "echo / |")))
+  end)
+
+  it("21: warns of each connection that was forgotten, with the line, and none leaks", function()
+    local output, status = program.command("examples/asyncio/21_forgotten.lua")
+    assert.equal(0, status)
+    local warnings = select(2, output:gsub("ResourceWarning: unclosed TCP connection [^\n]* opened at [^\n]*:17\n", ""))
+    assert.equal(100, warnings)
+    assert.matches("leaked: 0\n", output)
+  end)
+
   it("22: prints how long each call took", function()
     local outcome = run "22_timed"
     assert.same({ "delay took 2.0 s", "delay took 3.0 s", "slept: 2 s and 3 s", "main took 3.0 s" }, outcome.lines)

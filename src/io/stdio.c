@@ -180,7 +180,7 @@ static eddy__list *watch(lua_State *L, int idx) {
   return &s->stream.watchers;
 }
 
-static const eddy__selectable selectable = {is_readable, watch, NULL};
+static const eddy__selectable selectable = {is_readable, watch, NULL, NULL};
 
 /* Puts an l_attached around the function at the top, which is called `name`.   [-1, +1, m] */
 static void wrap(lua_State *L, lua_CFunction wrapper, const char *name) {

@@ -214,6 +214,7 @@ void eddy__stream_type(lua_State *L, const eddy__type *type, const luaL_Reg *met
     {"at_eof", eddy__stream_l_at_eof},
     {"write", eddy__stream_l_write},
     {"drain", eddy__stream_l_drain},
+    {"send_file", eddy__stream_l_send_file},
     {"shutdown", eddy__stream_l_shutdown},
     {"set_write_buffer_limits", eddy__stream_l_set_write_buffer_limits},
     {"close", l_close},

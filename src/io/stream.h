@@ -5,7 +5,7 @@
  * Uses:   handle.h, input.h, park.h.      Used by: tcp.c, server.c; pipes, terminals and TLS to come.
  * Touch:  with care. Callbacks keep bytes and wake tasks; Lua values are made in the task that reads.
  *
- * The room has three files: stream.c (life, close, texts), stream_read.c, stream_write.c.
+ * The room has four files: stream.c (life, close, texts), stream_read.c, stream_write.c, send_file.c.
  */
 #ifndef EDDY_IO_STREAM_H
 #define EDDY_IO_STREAM_H
@@ -65,6 +65,7 @@ struct eddy__stream {
 
   uv_shutdown_t shutdown;
   bool was_shut;       /* nothing more can be written */
+  bool is_sending;     /* a task sends a file: no other may write */
   bool is_shutting;    /* `shutdown` is under way */
   bool is_ending;      /* close was asked for: what is queued goes out first */
   eddy__list closers;  /* tasks in wait_closed */
@@ -147,6 +148,7 @@ int eddy__stream_l_at_eof(lua_State *L);
 int eddy__stream_l_write(lua_State *L);
 int eddy__stream_l_drain(lua_State *L);
 int eddy__stream_l_shutdown(lua_State *L);
+int eddy__stream_l_send_file(lua_State *L);
 int eddy__stream_l_set_write_buffer_limits(lua_State *L);
 
 #endif

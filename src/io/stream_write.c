@@ -395,6 +395,11 @@ static void write_many(lua_State *L, eddy__stream *s, int last) {
   }
 }
 
+/* [-0, +0, v] */
+static int raise_sending(lua_State *L, const char *name) {
+  return eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': another task is sending a file", name);
+}
+
 /* stream:write(...) -> stream   [-0, +1, y] */
 int eddy__stream_l_write(lua_State *L) {
   int last = lua_gettop(L);
@@ -403,6 +408,7 @@ int eddy__stream_l_write(lua_State *L) {
   check_pieces(L, last);
   eddy__task *task = check_writer(L, s, "write");
   if (s->was_shut) return eddy__error_throw(L, EDDY_E_RUNTIME, "'write' after shutdown");
+  if (s->is_sending) return raise_sending(L, "write");
   int n = 1;
   if (last == 2 && lua_type(L, 2) == LUA_TSTRING) {
     size_t size;
@@ -450,6 +456,7 @@ int eddy__stream_l_shutdown(lua_State *L) {
   eddy__stream *s = eddy__stream_check(L, 1);
   if (eddy__stream_is_closing(s)) return eddy__stream_raise_closed(L, s, "shutdown");
   if (s->was_shut) return 0;
+  if (s->is_sending) return raise_sending(L, "shutdown");
   int rc = eddy__stream_flush(s);
   if (rc < 0) raise_write(L, s, rc);
   if (s->transport != NULL) {

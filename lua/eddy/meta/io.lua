@@ -85,6 +85,22 @@ function Stream:write(...) end
 ---@return eddy.Stream self
 function Stream:drain() end
 
+---Sends a file, or `count` bytes of it from `offset` on, behind what was written before; on Linux they do not pass
+---through the program. Returns how many bytes that were: fewer than `count` when the file ends before, or has become
+---shorter.
+---
+---Until it has ended, other tasks that write to the stream or shut it down get a RuntimeError. Raises OSError with
+---`path` when the file cannot be opened (EISDIR, EINVAL for what is no regular file), which changes nothing; with
+---`syscall = "send"` when the connection fails; RuntimeError when the stream is closed, also meanwhile.
+---
+---Cancelling: what was sent is sent, the rest is not; the stream can be written to.
+---@async
+---@param path string
+---@param offset? integer 0
+---@param count? integer to the end
+---@return integer sent
+function Stream:send_file(path, offset, count) end
+
 ---Sets the marks, in bytes. `low` is a quarter of `high` when it is nil, `high` four times `low`, or 64 KiB.
 ---@param high? integer
 ---@param low? integer at most `high`

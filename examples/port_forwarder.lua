@@ -1,0 +1,24 @@
+-- script/run examples/port_forwarder.lua PORT HOST PORT: who connects to the first talks to the second. Ctrl-C ends it.
+local eddy = require "eddy"
+
+local function copy(from, to)                      -- until the end, which it passes on
+  for bytes in function() return from:read(65536) end do to:write(bytes) end
+  to:shutdown()                                    -- half-close: the other direction goes on
+end
+
+local function forward(client, host, port)
+  local server <close> = eddy.open_connection(host, port, { timeout = 10 })
+  print(("%s -> %s:%d"):format(client:peername(), server:peername()))
+  local group <close> = eddy.TaskGroup()           -- if one direction fails the other ends as well
+  group:create_task(copy, client, server)
+  group:create_task(copy, server, client)
+end
+
+local function main(own_port, host, port)
+  if not port then error("which port, and where to?") end
+  local server <close> = eddy.start_server(function(client) forward(client, host, port) end, "127.0.0.1", own_port)
+  print("listening on", server:address())
+  server:serve_forever()
+end
+
+eddy.run(main, tonumber(arg[1]), arg[2], tonumber(arg[3]))
