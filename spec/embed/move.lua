@@ -128,6 +128,24 @@ test("functions", function()
   same(nil, rawget(_G, "leaked"))
 end)
 
+test("async functions, generators, context variables", function()
+  local fib
+  fib = eddy.async(function(n) return n < 2 and n or eddy.await(fib(n - 1)) + eddy.await(fib(n - 2)) end)
+  same(8, call(function() return eddy.run(fib, 6) end))
+  local f, g = move(fib, { fib })
+  same(f, g[1])
+  same(true, eddy.iscoroutinefunction(f))
+  local count = eddy.generator(function(yield, n) for i = 1, n do yield(i) end end)
+  same(6, call(function()
+    local sum = 0
+    for i in count(3) do sum = sum + i end
+    return sum
+  end))
+  local var = eddy.ContextVar("user", { name = "nobody" })
+  same("nobody", call(function() return var:get().name end))
+  has("the default of argument 1.v: userdata cannot", raised(pack, ARGUMENTS, { v = eddy.ContextVar("x", io.stdout) }))
+end)
+
 test("what each state has of its own", function()
   local format, rep, concat = string.format, string.rep, table.concat
   same("aa 1", call(function() return concat({ rep("a", 2), format("%d", 1) }, " ") end))

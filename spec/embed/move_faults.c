@@ -22,6 +22,8 @@ static const char *const values[] = {
   "local C = require('eddy').Error:extend('C') function C:m() return 1 end return C('x'), C",
   "local b = require('eddy').buffer(1000) return b, {b, require('eddy').buffer('y')}",
   "local t = {} for i = 1, 40 do t[i] = require('eddy').buffer(i) end return t",
+  "local e = require('eddy') local f f = e.async(function() return f end) return f, e.ContextVar('v', {f}), "
+  "e.generator(function() end)",
   "return {a = {b = {[1] = {[true] = io.stdout}}}}",                      /* refused: the path is made */
   "local f = io.stdout return {cb = function() return f end}",
 };

@@ -38,7 +38,7 @@ local function pair(a, b)
   local function get() return a, b end
   local function set(v) a, b = v, get end
   local function walk(n) return n == 0 and set or walk(n - 1) end
-  return { get, set, walk, function() return print, b, string.format end }
+  return { get, set, walk, eddy.async(function() return print, b, string.format end) }
 end
 
 local made, id   -- this case's objects: tables and functions; the last number given to a table
@@ -129,6 +129,10 @@ local function compare_tables(a, b, path)
 end
 
 local function compare_functions(a, b, path)
+  if debug.getinfo(a, "S").what == "C" then   -- an async function
+    if not eddy.iscoroutinefunction(b) then error(path .. ": is not async") end
+    return compare(select(2, debug.getupvalue(a, 2)), select(2, debug.getupvalue(b, 2)), path .. "<async>")
+  end
   if string.dump(a) ~= string.dump(b) then error(path .. ": code differs") end
   for i = 1, 255 do
     local name, value = debug.getupvalue(a, i)
@@ -147,7 +151,7 @@ function compare(a, b, path)
     local same = math.type(a) == math.type(b) and
       (math.type(a) == "integer" and a == b or math.type(a) == "float" and bits("n", a) == bits("n", b))
     if not same then error(("%s: %s became %s"):format(path, a, b)) end
-  elseif kind == "table" or kind == "function" and debug.getinfo(a, "S").what ~= "C" then
+  elseif kind == "table" or kind == "function" then
     if rawequal(a, b) or match(a, b, path) then return end   -- the same: one of each state's own
     if kind == "table" then compare_tables(a, b, path) else compare_functions(a, b, path) end
   elseif kind == "userdata" then

@@ -83,22 +83,27 @@ static void push_copy(lua_State *L, int idx) {
 
 /* --- ContextVar ----------------------------------------------------------------------------------------------- */
 
-enum { UV_NAME = 1, UV_DEFAULT };                 /* of a variable */
 enum { UV_VAR = 1, UV_BEFORE, UV_WHERE };         /* of a token: UV_BEFORE: the value, nil when it was not set */
 
 typedef struct token {
   bool used;
 } token;
 
+/* [-0, +0, -] */
+bool eddy__context_is_var(lua_State *L, int idx) { return eddy__object_test(L, idx, &type_var) != NULL; }
+
+/* [-0, +1, m] */
+void eddy__context_new_var(lua_State *L) { eddy__object_new(L, &type_var, 1, EDDY_VAR_DEFAULT); }
+
 /* eddy.ContextVar(name [, default]) -> ContextVar   [-0, +1, v] */
 static int l_var(lua_State *L) {
   if (lua_type(L, 1) != LUA_TSTRING) return eddy__arg_expected(L, 1, "string");
   lua_settop(L, 2);
-  eddy__object_new(L, &type_var, 1, UV_DEFAULT);
+  eddy__context_new_var(L);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 3, UV_NAME);
+  lua_setiuservalue(L, 3, EDDY_VAR_NAME);
   lua_pushvalue(L, 2);
-  lua_setiuservalue(L, 3, UV_DEFAULT);
+  lua_setiuservalue(L, 3, EDDY_VAR_DEFAULT);
   return 1;
 }
 
@@ -109,7 +114,7 @@ static void push_raw(lua_State *L) {
   lua_pushvalue(L, 1);
   if (lua_rawget(L, -2) == LUA_TNIL) { /* in another thread's call: what its caller had, by name */
     lua_pop(L, 1);
-    lua_getiuservalue(L, 1, UV_NAME);
+    lua_getiuservalue(L, 1, EDDY_VAR_NAME);
     lua_rawget(L, -2);
   }
   lua_remove(L, -2);
@@ -127,7 +132,7 @@ static int l_get(lua_State *L) {
   if (is_nil_value(L, -1)) return 0;
   if (!lua_isnil(L, -1)) return 1;
   lua_pushvalue(L, 2);
-  if (lua_isnil(L, 2)) lua_getiuservalue(L, 1, UV_DEFAULT);
+  if (lua_isnil(L, 2)) lua_getiuservalue(L, 1, EDDY_VAR_DEFAULT);
   return 1;
 }
 
@@ -195,7 +200,7 @@ static int l_reset(lua_State *L) {
 /* var.name   [-0, +1, v] */
 static int l_var_tostring(lua_State *L) {
   eddy__object_check(L, 1, &type_var);
-  lua_getiuservalue(L, 1, UV_NAME);
+  lua_getiuservalue(L, 1, EDDY_VAR_NAME);
   lua_pushfstring(L, "<ContextVar '%s'>", lua_tostring(L, -1));
   return 1;
 }
@@ -217,7 +222,7 @@ bool eddy__context_export(lua_State *L, eddy__runtime *rt) {
     for (lua_pushnil(L); lua_next(L, snapshot); lua_settop(L, snapshot + 2)) {
       if ((lua_type(L, -2) == LUA_TUSERDATA) != (own == 1) || !can_move(L)) continue;
       if (own == 1)
-        lua_getiuservalue(L, -2, UV_NAME);
+        lua_getiuservalue(L, -2, EDDY_VAR_NAME);
       else
         lua_pushvalue(L, -2);
       lua_pushvalue(L, -2);

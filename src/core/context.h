@@ -11,6 +11,13 @@
 
 #include "core/task.h"
 
+/* User values of a ContextVar. */
+enum { EDDY_VAR_NAME = 1, EDDY_VAR_DEFAULT };
+
+/* Whether the value at idx is a ContextVar; pushes a new one without name and default.   [-0, +0, -] and [-0, +1, m] */
+bool eddy__context_is_var(lua_State *L, int idx);
+void eddy__context_new_var(lua_State *L);
+
 /* Pushes the snapshot that the running code sees, or nil: that of its task, else that of its callback, else that of the
  * code outside of all loops.   [-0, +1, -] */
 void eddy__context_push(lua_State *L, eddy__runtime *rt);

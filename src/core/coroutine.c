@@ -39,6 +39,13 @@ void eddy__coroutine_unwrap(lua_State *L, int idx) {
   lua_replace(L, idx);
 }
 
+/* [-1, +1, m] */
+void eddy__coroutine_wrap(lua_State *L) {
+  eddy__runtime_push(L);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, l_call_async, 2);
+}
+
 /* [-0, +0, -] */
 void eddy__coroutine_abandon(lua_State *L, int idx) {
   eddy__coroutine *c = eddy__object_test(L, idx, &eddy__type_coroutine);
@@ -94,9 +101,7 @@ static int l_async(lua_State *L) {
   eddy__check_function(L, 1);
   lua_settop(L, 1);
   if (eddy__coroutine_function(L, 1)) return 1;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_pushcclosure(L, l_call_async, 2);
+  eddy__coroutine_wrap(L);
   return 1;
 }
 

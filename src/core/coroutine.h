@@ -26,6 +26,9 @@ void eddy__coroutine_check(lua_State *L, int idx);
 /* Whether the function at idx is an async function (calling it makes a Coroutine object).   [-0, +0, -] */
 bool eddy__coroutine_function(lua_State *L, int idx);
 
+/* Pops a function and pushes an async function that wraps it (its upvalue 2).   [-1, +1, m] */
+void eddy__coroutine_wrap(lua_State *L);
+
 /* The Coroutine at idx will never be started, and that is as it should be.   [-0, +0, -] */
 void eddy__coroutine_abandon(lua_State *L, int idx);
 

@@ -228,14 +228,22 @@ static int l_make(lua_State *L) {
   return 4;
 }
 
+/* [-0, +0, -] */
+bool eddy__generator_function(lua_State *L, int idx) { return lua_tocfunction(L, idx) == l_make; }
+
+/* [-1, +1, m] */
+void eddy__generator_wrap(lua_State *L) {
+  eddy__runtime_push(L);
+  lua_insert(L, -2);
+  lua_pushcclosure(L, l_make, 2);
+}
+
 /* eddy.generator(function(yield, ...) end) -> generator function   [-0, +1, v] */
 static int l_generator(lua_State *L) {
   if (!lua_isfunction(L, 1)) return eddy__arg_expected(L, 1, "function");
   lua_settop(L, 1);
   eddy__coroutine_unwrap(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_pushcclosure(L, l_make, 2);
+  eddy__generator_wrap(L);
   return 1;
 }
 

@@ -17,6 +17,12 @@ bool eddy__generators_close(lua_State *L, eddy__loop *loop);
 /* Pushes the coroutine of the generator at idx; nil if it is none.   [-0, +1, -] */
 void eddy__generator_push_thread(lua_State *L, int idx);
 
+/* Whether the function at idx is a generator function.   [-0, +0, -] */
+bool eddy__generator_function(lua_State *L, int idx);
+
+/* Pops a function and pushes a generator function with that body (its upvalue 2).   [-1, +1, m] */
+void eddy__generator_wrap(lua_State *L);
+
 void eddy__generator_room(lua_State *L, eddy__runtime *rt);
 
 #endif

@@ -35,6 +35,9 @@ enum {
   TAG_TABLE_META,  /* the same; the content begins with the metatable */
   TAG_CLASS,       /* u32 items, u32 pairs, i64 identity: an error class of a script; begins with the class above */
   TAG_FUNCTION,    /* u8 upvalues, u64 size, bytes of lua_dump. Content: the upvalues */
+  TAG_ASYNC,       /* an async function. Content: the function that it wraps */
+  TAG_GENERATOR,   /* a generator function. Content: its body */
+  TAG_VAR,         /* a ContextVar. Content: name, default */
   TAG_SMALL = 0x40, /* .. 0x7f: the integers 0 to 63 */
   TAG_SHORT = 0x80, /* .. 0xff: strings of 0 to 127 bytes, which follow */
   SMALL_LIMIT = 64,
@@ -50,7 +53,7 @@ struct eddy__parcel {
   char *bytes;
   size_t size;
   uint32_t count;         /* values */
-  uint32_t nobjects;      /* tables, functions, classes */
+  uint32_t nobjects;      /* tables, functions, classes, context variables */
   uint32_t nkept;
   uint32_t nreferences;
   uint64_t checksum;      /* of bytes that were received */

@@ -13,6 +13,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "core/context.h"
+#include "core/coroutine.h"
+#include "core/generator.h"
 #include "threads/buffer.h"
 
 enum {
@@ -321,14 +324,16 @@ static int put_code(eddy__packer *p, lua_State *L, int idx) {
 
 static int put_function(eddy__packer *p, lua_State *L, int idx) {
   if (p->deep == 0) return PACK_NAMES;
-  bool is_c = lua_iscfunction(L, idx), named;
+  bool is_c = lua_iscfunction(L, idx), is_async = is_c && eddy__coroutine_function(L, idx), named;
   const void *address = lua_topointer(L, idx);
-  eddy__seen *s = is_c ? NULL : find(p, address);
-  if (s != NULL && is_seen(p, s)) return put_again(p, s->value);
+  eddy__seen *s = find(p, address);
+  if (is_seen(p, s)) return put_again(p, s->value);
   int rc = put_name(p, L, idx, &named);
   if (rc != PACK_DONE || named) return rc;
-  if (is_c) return p->deep < 2 ? PACK_NAMES : refuse(p, L, idx, "C function");
+  if (is_c && !is_async && !eddy__generator_function(L, idx))
+    return p->deep < 2 ? PACK_NAMES : refuse(p, L, idx, "C function");
   if (add_object(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
+  if (is_c) return put_tag(p, is_async ? TAG_ASYNC : TAG_GENERATOR);
   return put_code(p, L, idx);
 }
 
@@ -357,9 +362,17 @@ static int put_reference(eddy__packer *p, const eddy__shareable *type, void *sha
   return PACK_DONE;
 }
 
+static int put_var(eddy__packer *p, lua_State *L, int idx) {
+  const void *address = lua_touserdata(L, idx);
+  eddy__seen *s = find(p, address);
+  if (is_seen(p, s)) return put_again(p, s->value);
+  return add_object(p, L, idx, address) == PACK_DONE ? put_tag(p, TAG_VAR) : PACK_NO_MEMORY;
+}
+
 static int put_userdata(eddy__packer *p, lua_State *L, int idx) {
   const eddy__shareable *type = shareable_at(L, idx);
   void **object = lua_touserdata(L, idx);
+  if (type == NULL && eddy__context_is_var(L, idx)) return put_var(p, L, idx);
   if (type == NULL || *object == NULL) return refuse(p, L, idx, "userdata");
   eddy__seen *s = find(p, object);
   if (is_seen(p, s)) return put_kept(p, s->value);
@@ -461,12 +474,41 @@ static int put_upvalues(eddy__packer *p, lua_State *L, int f) {
   return PACK_DONE;
 }
 
+/* What an async or generator function wraps.   [-0, +(0|1), -] */
+static int put_wrapped(eddy__packer *p, lua_State *L, int f) {
+  lua_getupvalue(L, f, 2);
+  int rc = put_value(p, L, -1);
+  if (rc == PACK_DONE) lua_pop(L, 1);
+  return rc;
+}
+
+/* [-0, +?, -] */
+static int put_var_content(eddy__packer *p, lua_State *L, int var) {
+  int rc = PACK_DONE;
+  for (int uv = EDDY_VAR_NAME; uv <= EDDY_VAR_DEFAULT && rc == PACK_DONE; uv++) {
+    lua_getiuservalue(L, var, uv);
+    rc = put_value(p, L, -1);
+    if (rc == PACK_DONE) lua_pop(L, 1);
+  }
+  return rc;
+}
+
+/* [-0, +?, -] */
+static int put_content(eddy__packer *p, lua_State *L, int object, size_t at) {
+  switch (p->bytes[at]) {
+  case TAG_FUNCTION: return put_upvalues(p, L, object);
+  case TAG_ASYNC:
+  case TAG_GENERATOR: return put_wrapped(p, L, object);
+  case TAG_VAR: return put_var_content(p, L, object);
+  default: return put_table_content(p, L, object, at);
+  }
+}
+
 static int put_contents(eddy__packer *p, lua_State *L) {
   for (uint32_t i = 0; i < p->nobjects; i++) {
     p->holder = i;
     int object = next_object(p, L, i);
-    int rc = lua_istable(L, object) ? put_table_content(p, L, object, p->objects[i].at)
-                                    : put_upvalues(p, L, object);
+    int rc = put_content(p, L, object, p->objects[i].at);
     if (rc != PACK_DONE) return rc;
     if (i >= FIRST_CHUNK) lua_pop(L, 1);
   }

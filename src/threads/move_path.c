@@ -164,7 +164,9 @@ static void step(lua_State *L, const eddy__packer *p, uint32_t object) {
                    (p->how & EDDY_PACK_NAMES) == EDDY_PACK_CALL;
   if (lua_istable(L, -1))
     step_table(L, value + 1, value);
-  else
+  else if (lua_isuserdata(L, -1))
+    set_head(L, "the default of %s%s", lua_tostring(L, HEAD), "");
+  else if (!lua_iscfunction(L, -1)) /* else it is the function that an async one wraps: it tells enough itself */
     step_function(L, value + 1, value, is_called);
   lua_settop(L, value - 1);
 }

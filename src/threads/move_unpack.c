@@ -11,6 +11,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "core/context.h"
+#include "core/coroutine.h"
+#include "core/generator.h"
 #include "threads/buffer.h"
 #include "threads/move_form.h"
 
@@ -157,6 +160,17 @@ static void push_function(lua_State *L, reader *r) {
   add_object(L, r, TAG_FUNCTION, upvalues, 0);
 }
 
+/* An async or generator function; a context variable: empty ones.   [-0, +1, v] */
+static void push_wrapper(lua_State *L, reader *r, int tag) {
+  if (tag == TAG_VAR) {
+    eddy__context_new_var(L);
+  } else {
+    lua_pushnil(L);
+    tag == TAG_ASYNC ? eddy__coroutine_wrap(L) : eddy__generator_wrap(L);
+  }
+  add_object(L, r, tag, 0, 0);
+}
+
 /* [-0, +1, v] */
 static void push_shared(lua_State *L, reader *r) {
   uint32_t n = take_u32(L, r);
@@ -200,6 +214,9 @@ static void push_rare(lua_State *L, reader *r, int tag) {
   case TAG_TABLE_META:
   case TAG_CLASS: push_table(L, r, tag); return;
   case TAG_FUNCTION: push_function(L, r); return;
+  case TAG_ASYNC:
+  case TAG_GENERATOR:
+  case TAG_VAR: push_wrapper(L, r, tag); return;
   case TAG_ERROR_CLASS:
     n = take_u8(L, r);
     if (n >= EDDY_E_COUNT) damaged(L);
@@ -332,6 +349,20 @@ static void fill_function(lua_State *L, reader *r, int f, const eddy__unpacked *
 }
 
 /* [-0, +0, e] */
+static void fill_wrapper(lua_State *L, reader *r, int object, int tag) {
+  push_value(L, r);
+  if (tag != TAG_VAR) {
+    if (!lua_isfunction(L, -1)) damaged(L);
+    lua_setupvalue(L, object, 2);
+    return;
+  }
+  if (lua_type(L, -1) != LUA_TSTRING) damaged(L);
+  lua_setiuservalue(L, object, EDDY_VAR_NAME);
+  push_value(L, r);
+  lua_setiuservalue(L, object, EDDY_VAR_DEFAULT);
+}
+
+/* [-0, +0, e] */
 static void fill_objects(lua_State *L, reader *r) {
   int top = lua_gettop(L);
   for (uint32_t i = 0; i < r->parcel->nobjects; i++) {
@@ -341,8 +372,11 @@ static void fill_objects(lua_State *L, reader *r) {
       fetch(L, r, i);
       object = top + 1;
     }
-    if (r->objects[i].tag == TAG_FUNCTION)
+    int tag = r->objects[i].tag;
+    if (tag == TAG_FUNCTION)
       fill_function(L, r, object, &r->objects[i]);
+    else if (tag == TAG_ASYNC || tag == TAG_GENERATOR || tag == TAG_VAR)
+      fill_wrapper(L, r, object, tag);
     else
       fill_table(L, r, object, &r->objects[i]);
     lua_settop(L, top);

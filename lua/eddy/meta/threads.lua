@@ -7,8 +7,9 @@
 --
 -- A thread has a Lua state of its own. What goes there and comes back is copied: nil, booleans, numbers, strings,
 -- tables (cycles and sharing kept), Lua functions with their upvalues, errors. Functions and tables of the standard
--- libraries and loaded modules become the thread's own. Channels and buffers are shared. Anything else is an error
--- that names it:
+-- libraries and loaded modules become the thread's own; so do the globals: what a script has set there does not come
+-- along. Channels are shared. Async functions, generator functions, context variables and buffers move as well.
+-- Anything else is an error that names it:
 -- `to_thread: upvalue 'db' of function <app.lua:10>: userdata cannot be moved`.
 
 ---@class eddy
