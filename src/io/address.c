@@ -45,6 +45,12 @@ void eddy__address_map(eddy__address *a) {
   *a = mapped;
 }
 
+bool eddy__address_is_wild(const eddy__address *a) {
+  static const struct in6_addr none; /* zeroes */
+  if (a->any.sa_family == AF_INET6) return memcmp(&a->in6.sin6_addr, &none, sizeof none) == 0;
+  return a->any.sa_family != AF_INET || a->in.sin_addr.s_addr == 0;
+}
+
 size_t eddy__address_size(const eddy__address *a) {
   return a->any.sa_family == AF_INET6 ? sizeof a->in6 : sizeof a->in;
 }

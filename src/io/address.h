@@ -9,6 +9,7 @@
 #define EDDY_IO_ADDRESS_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
@@ -29,6 +30,9 @@ void eddy__address_unmap(eddy__address *a);
 
 /* The other way round, to go through such a socket. */
 void eddy__address_map(eddy__address *a);
+
+/* Whether it stands for all addresses of the host, or for none. */
+bool eddy__address_is_wild(const eddy__address *a);
 
 size_t eddy__address_size(const eddy__address *a);
 int eddy__address_port(const eddy__address *a);

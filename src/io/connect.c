@@ -202,7 +202,7 @@ static int win(lua_State *L, const attempt *a, eddy__race *r) {
   lua_getiuservalue(L, AT_RACE, 1);
   lua_rawgeti(L, -1, place);
   t->stream.handle.is_quiet = false;
-  eddy__tcp_connected(t, &a->options);
+  eddy__tcp_connected(t, &a->options, NULL, NULL);
   return 1;
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,17 +32,22 @@ int eddy__socket_open(int family) {
 #endif
 }
 
-static int accept_one(int listening) {
+/* Accepts one. Returns 0 or a libuv code. */
+static int accept_one(int listening, eddy__accepted *c) {
+  eddy__address peer;
+  socklen_t size = sizeof peer;
+  memset(&peer, 0, sizeof peer);
 #if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
-  int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  return fd < 0 ? -errno : fd;
+  c->fd = accept4(listening, &peer.any, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (c->fd < 0) return -errno;
 #else
-  int fd = accept(listening, NULL, NULL);
-  if (fd < 0) return -errno;
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
-  fcntl(fd, F_SETFL, O_NONBLOCK);
-  return fd;
+  c->fd = accept(listening, &peer.any, &size);
+  if (c->fd < 0) return -errno;
+  fcntl(c->fd, F_SETFD, FD_CLOEXEC);
+  fcntl(c->fd, F_SETFL, O_NONBLOCK);
 #endif
+  eddy__address_copy(&c->peer, &peer.any); /* a Unix socket has none */
+  return 0;
 }
 
 static int set(int fd, int level, int option, int value) {
@@ -96,15 +102,15 @@ static void on_retry(eddy__timer *timer) {
 /* Hands out what on_pending has collected: the owner may call Lua now. */
 static void on_ready(eddy__ready *r) {
   eddy__listener *l = eddy__container_of(r, eddy__listener, ready);
-  int n = l->nfds, starved = l->starved;
+  int n = l->n, starved = l->starved;
   l->is_queued = false;
-  l->nfds = 0;
+  l->n = 0;
   l->starved = 0;
   for (int i = 0; i < n; i++) {
     if (l->owner != NULL)
-      l->owner->on_accepted(l->owner, l, l->fds[i]);
+      l->owner->on_accepted(l->owner, l, &l->batch[i]);
     else
-      close(l->fds[i]);
+      close(l->batch[i].fd);
   }
   if (starved != 0 && l->owner != NULL) l->owner->on_starved(l->owner, l, starved);
   if (l->handle.is_dropped && !l->handle.is_open) free(l);
@@ -149,22 +155,22 @@ static void on_pending(uv_poll_t *poll, int status, int events) {
     starve(l, status);
     return;
   }
-  while (l->nfds < EDDY_ACCEPT_BATCH) {
+  while (l->n < EDDY_ACCEPT_BATCH) {
     if (l->owner->live >= l->owner->max) {
       pause_accepting(l);
       break;
     }
-    int fd = accept_one(l->fd);
-    if (fd == UV_EAGAIN) break;
-    if (fd < 0 && is_passing(fd)) continue;
-    if (fd < 0) {
-      starve(l, fd);
+    int rc = accept_one(l->fd, &l->batch[l->n]);
+    if (rc == UV_EAGAIN) break;
+    if (rc < 0 && is_passing(rc)) continue;
+    if (rc < 0) {
+      starve(l, rc);
       break;
     }
+    l->batch[l->n++].local = eddy__address_is_wild(&l->address) ? NULL : &l->address;
     l->owner->live++;
-    l->fds[l->nfds++] = fd;
   }
-  if (l->nfds > 0) enqueue(l);
+  if (l->n > 0) enqueue(l);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
@@ -175,7 +181,7 @@ static void describe(const eddy__handle *h, char *text, size_t size) {
 
 /* Closes what has been accepted and nobody will take: it was counted. */
 static void refuse_all(eddy__listener *l) {
-  for (; l->nfds > 0; close(l->fds[--l->nfds]))
+  for (; l->n > 0; close(l->batch[--l->n].fd))
     if (l->owner != NULL) l->owner->live--;
 }
 

@@ -16,9 +16,16 @@ enum { EDDY_ACCEPT_BATCH = 64, EDDY_NAME_SIZE = 128 };
 
 typedef struct eddy__listener eddy__listener;
 
+/* A connection that was accepted, and whose. */
+typedef struct eddy__accepted {
+  int fd;
+  eddy__address peer;         /* none for a Unix socket */
+  const eddy__address *local; /* where it came in; NULL when only the socket knows */
+} eddy__accepted;
+
 /* Who owns listeners. Neither function raises; both run from the loop's turn, outside of libuv's callbacks. */
 typedef struct eddy__acceptor {
-  void (*on_accepted)(struct eddy__acceptor *a, eddy__listener *l, int fd); /* takes fd over */
+  void (*on_accepted)(struct eddy__acceptor *a, eddy__listener *l, const eddy__accepted *c); /* takes c->fd over */
   void (*on_starved)(struct eddy__acceptor *a, eddy__listener *l, int rc);  /* accepting pauses because of rc */
   void (*on_stopped)(struct eddy__acceptor *a, eddy__listener *l);          /* it takes no more; or NULL */
   void (*on_closed)(struct eddy__acceptor *a, eddy__listener *l);           /* it is gone: l must be let go */
@@ -38,8 +45,8 @@ struct eddy__listener {
   bool is_paused;    /* not polling */
   int starved;       /* a libuv code to be told of */
   eddy__timer retry;
-  int fds[EDDY_ACCEPT_BATCH];
-  int nfds;
+  eddy__accepted batch[EDDY_ACCEPT_BATCH];
+  int n; /* in `batch` */
 };
 
 /* A new stream socket, non-blocking and close-on-exec; or a libuv code. */

@@ -153,17 +153,18 @@ typedef struct arrival {
   eddy__stream *stream;
   uint32_t anchor; /* of the stream */
   bool is_anchored;
-  int fd, rc;
+  eddy__accepted accepted;
+  int rc;
 } arrival;
 
 /* The connections of start_server.   [-0, +1, m] */
-static int adopt_tcp(lua_State *L, eddy__server *s, int *fd, eddy__stream **made) {
+static int adopt_tcp(lua_State *L, eddy__server *s, eddy__accepted *c, eddy__stream **made) {
   eddy__tcp *t = eddy__tcp_new(L, s->loop, &s->options);
   *made = &t->stream;
-  int rc = uv_tcp_open(&t->stream.uv.tcp, *fd);
+  int rc = uv_tcp_open(&t->stream.uv.tcp, c->fd);
   if (rc < 0) return rc;
-  *fd = -1;
-  eddy__tcp_connected(t, &s->options);
+  c->fd = -1;
+  eddy__tcp_connected(t, &s->options, c->local, &c->peer);
   return 0;
 }
 
@@ -177,7 +178,7 @@ static int l_spawn(lua_State *L) {
   eddy__loop_anchored(L, s->loop, s->anchor);
   lua_getiuservalue(L, -1, UV_HANDLER);
   lua_remove(L, -2);
-  int rc = s->adopt(L, s, &a->fd, &a->stream);
+  int rc = s->adopt(L, s, &a->accepted, &a->stream);
   if (rc < 0) a->rc = rc;
   if (rc < 0) return eddy__raise(L, rc, "accept");
   a->stream->handle.is_quiet = true; /* it is ours to close */
@@ -231,10 +232,10 @@ static void on_starved(eddy__acceptor *a, eddy__listener *l, int rc) {
   tell((eddy__server *)a, rc);
 }
 
-static void on_accepted(eddy__acceptor *acceptor, eddy__listener *l, int fd) {
+static void on_accepted(eddy__acceptor *acceptor, eddy__listener *l, const eddy__accepted *c) {
   (void)l;
   eddy__server *s = (eddy__server *)acceptor;
-  arrival a = {s, malloc(sizeof(connection)), NULL, 0, false, fd, UV_ENOMEM};
+  arrival a = {s, malloc(sizeof(connection)), NULL, 0, false, *c, UV_ENOMEM};
   int status = LUA_ERRMEM;
   if (a.c != NULL) {
     status = eddy__runtime_pcall(s->loop->rt, l_spawn, &a);
@@ -246,7 +247,7 @@ static void on_accepted(eddy__acceptor *acceptor, eddy__listener *l, int fd) {
     eddy__stream_abort(a.stream);
   }
   if (a.is_anchored) eddy__loop_drop(s->loop, a.anchor);
-  if (a.fd >= 0) close(a.fd);
+  if (a.accepted.fd >= 0) close(a.accepted.fd);
   free(a.c);
   tell(s, a.rc);
   connection_over(s);

@@ -16,8 +16,8 @@ enum { EDDY_PATH_SIZE = 112 };
 typedef struct eddy__server eddy__server;
 
 /* Makes the stream of an accepted descriptor and pushes it: an open one, connected. Notes it in *made as soon as it
- * exists, and sets *fd to -1 once the stream has that. Returns 0 or a libuv code.   [-0, +1, m] */
-typedef int (*eddy__server_adopt)(lua_State *L, eddy__server *s, int *fd, eddy__stream **made);
+ * exists, and sets c->fd to -1 once the stream has that. Returns 0 or a libuv code.   [-0, +1, m] */
+typedef int (*eddy__server_adopt)(lua_State *L, eddy__server *s, eddy__accepted *c, eddy__stream **made);
 
 struct eddy__server {
   eddy__acceptor acceptor; /* first */

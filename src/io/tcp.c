@@ -64,14 +64,19 @@ eddy__tcp *eddy__tcp_new(lua_State *L, eddy__loop *loop, const eddy__tcp_options
   return t;
 }
 
-void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o) {
+void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o, const eddy__address *local,
+                         const eddy__address *peer) {
   eddy__address a;
   int size = sizeof a;
   eddy__stream_is_socket(&t->stream);
-  if (uv_tcp_getsockname(&t->stream.uv.tcp, &a.any, &size) == 0)
+  if (local != NULL)
+    t->local = *local;
+  else if (uv_tcp_getsockname(&t->stream.uv.tcp, &a.any, &size) == 0)
     eddy__address_copy(&t->local, &a.any);
   size = sizeof a;
-  if (uv_tcp_getpeername(&t->stream.uv.tcp, &a.any, &size) == 0)
+  if (peer != NULL)
+    t->peer = *peer;
+  else if (uv_tcp_getpeername(&t->stream.uv.tcp, &a.any, &size) == 0)
     eddy__address_copy(&t->peer, &a.any);
   eddy__address_unmap(&t->local);
   eddy__address_unmap(&t->peer);

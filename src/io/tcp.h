@@ -32,8 +32,9 @@ void eddy__tcp_check_options(lua_State *L, int arg, eddy__tcp_options *o);
 /* A new TCP stream, open, without a connection yet.   [-0, +1, v] */
 eddy__tcp *eddy__tcp_new(lua_State *L, eddy__loop *loop, const eddy__tcp_options *o);
 
-/* It is connected: asks for its names and sets its options. */
-void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o);
+/* It is connected: notes its names, asking for those that are NULL, and sets its options. */
+void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o, const eddy__address *local,
+                         const eddy__address *peer);
 
 void eddy__tcp_room(lua_State *L, eddy__runtime *rt);
 

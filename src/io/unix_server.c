@@ -71,11 +71,11 @@ static void on_stopped(eddy__acceptor *acceptor, eddy__listener *l) {
 /* --- the server ---------------------------------------------------------------------------------------------- */
 
 /* [-0, +1, m] */
-static int adopt(lua_State *L, eddy__server *s, int *fd, eddy__stream **made) {
+static int adopt(lua_State *L, eddy__server *s, eddy__accepted *c, eddy__stream **made) {
   eddy__pipe *p = eddy__pipe_new(L, s->loop, "Unix connection", s->options.limit);
   *made = &p->stream;
-  int rc = eddy__pipe_take(p, *fd);
-  if (rc == 0) *fd = -1;
+  int rc = eddy__pipe_take(p, c->fd);
+  if (rc == 0) c->fd = -1;
   return rc;
 }
 
