@@ -199,8 +199,8 @@ static int finish(lua_State *L, eddy__task *task) {
   eddy__parcel *parcel = call->parcel;
   switch (call->outcome) {
   case EDDY_C_OK:
-    call->parcel = NULL;
-    luaL_checkstack(L, eddy__parcel_count(parcel) + 4, "too many results");
+    luaL_checkstack(L, 10, NULL);
+    call->parcel = NULL; /* unpacking frees it, whatever comes */
     return eddy__parcel_unpack(L, parcel);
   case EDDY_C_FAILED:
     push_error(L, task, call);

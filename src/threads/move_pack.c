@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * move_pack.c - values into a parcel; see move.h, and move_form.h for the form.
- * Owns:   the packer; see move_pack.h.
- * Uses:   move_pack.h, buffer.h, error.h.      Used by: what sends values.
+ * Owns:   nothing beyond a call.
+ * Uses:   move_pack.h, buffer.h, error.h, the functions of core/ that wrap others.      Used by: what sends values.
  * Touch:  with care. Between begin and finish nothing may raise and no Lua may run, a finalizer neither: no call there
- *         makes Lua allocate, but in `quietly`. Nothing recurses: an object that is found waits for its turn.
+ *         makes Lua allocate, but in eddy__packer_quietly. Nothing recurses: an object that is found waits for its
+ *         turn.
  */
 #include "threads/move_pack.h"
 
@@ -18,174 +19,9 @@
 #include "core/generator.h"
 #include "threads/buffer.h"
 
-enum {
-  SMALL_PARCEL = 4096,   /* a small one is copied, so that the packer keeps its memory */
-  MEMORABLE = 1024       /* strings from this size on are never written twice */
-};
+enum { MEMORABLE = 1024 }; /* strings from this size on are never written twice */
 
-/* Places on the stack above packer.base. */
-enum { NAMES = 1, CHUNK_LIST, READ, WRITE, OBJECTS };
-
-static const char packer_key;    /* registry: the packer */
 static const char shareable_key; /* in a metatable: the eddy__shareable */
-
-/* --- memory -------------------------------------------------------------------------------------------------- */
-
-/* Makes room for n more bytes. NULL: no memory. */
-static char *more_room(eddy__packer *p, size_t n) {
-  size_t want = p->size + n, cap = p->cap < 256 ? 256 : p->cap * 2;
-  if (want < n || want > SIZE_MAX / 2) return NULL;
-  if (cap < want) cap = want + want / 16 + 64;
-  char *bytes = realloc(p->bytes, cap);
-  if (bytes == NULL) return NULL;
-  if (n >= EDDY_LARGE) eddy__large_pages(bytes, cap);
-  p->bytes = bytes;
-  p->cap = cap;
-  return bytes + p->size;
-}
-
-static inline char *room(eddy__packer *p, size_t n) {
-  return p->cap - p->size >= n ? p->bytes + p->size : more_room(p, n);
-}
-
-static inline int put(eddy__packer *p, int tag, const void *data, size_t size) {
-  char *at = room(p, 1 + size);
-  if (at == NULL) return PACK_NO_MEMORY;
-  *at = (char)tag;
-  memcpy(at + 1, data, size);
-  p->size += 1 + size;
-  return PACK_DONE;
-}
-
-static inline int put_tag(eddy__packer *p, int tag) { return put(p, tag, "", 0); }
-
-static uint32_t hash(const void *key) {
-  return (uint32_t)(((uint64_t)(uintptr_t)key * 0x9e3779b97f4a7c15u) >> 32);
-}
-
-/* The entry of the address, or where it belongs. */
-static eddy__seen *find(const eddy__packer *p, const void *key) {
-  uint32_t mask = p->seen_cap - 1, i = hash(key) & mask;
-  while (p->seen[i].round == p->round && p->seen[i].key != key) i = (i + 1) & mask;
-  return &p->seen[i];
-}
-
-static bool is_seen(const eddy__packer *p, const eddy__seen *s) { return s->round == p->round; }
-
-static int grow_seen(eddy__packer *p) {
-  eddy__packer grown = *p;
-  grown.seen_cap = p->seen_cap == 0 ? 64 : p->seen_cap * 2;
-  if (grown.seen_cap == 0) return PACK_NO_MEMORY; /* four thousand million objects */
-  grown.seen = calloc(grown.seen_cap, sizeof *grown.seen);
-  if (grown.seen == NULL) return PACK_NO_MEMORY;
-  for (uint32_t i = 0; i < p->seen_cap; i++)
-    if (is_seen(p, &p->seen[i])) *find(&grown, p->seen[i].key) = p->seen[i];
-  free(p->seen);
-  p->seen = grown.seen;
-  p->seen_cap = grown.seen_cap;
-  return PACK_DONE;
-}
-
-/* Notes an address that is not there yet. */
-static int note(eddy__packer *p, const void *key, uint32_t value, uint32_t upvalue) {
-  if (p->nseen >= p->seen_cap / 4 * 3 && grow_seen(p) != PACK_DONE) return PACK_NO_MEMORY;
-  eddy__seen entry = {key, p->round, value, upvalue};
-  *find(p, key) = entry;
-  p->nseen++;
-  return PACK_DONE;
-}
-
-/* Calls f(a, b), which may raise, with no finalizer and no hook in between: whatever they did could change what is
- * being packed. Returns whether it went well, with its result on the stack, else nothing.   [-2, +(0|1), -] */
-static bool quietly(lua_State *L, lua_CFunction f) {
-  bool collects = lua_gc(L, LUA_GCISRUNNING) == 1;
-  lua_Hook hook = lua_gethook(L);
-  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
-  if (collects) lua_gc(L, LUA_GCSTOP);
-  if (hook != NULL) lua_sethook(L, NULL, 0, 0);
-  lua_pushcfunction(L, f);
-  lua_insert(L, -3);
-  bool good = lua_pcall(L, 2, 1, 0) == LUA_OK;
-  if (!good) lua_pop(L, 1);
-  if (hook != NULL) lua_sethook(L, hook, mask, count);
-  if (collects) lua_gc(L, LUA_GCRESTART);
-  return good;
-}
-
-/* --- objects wait for their turn on the stack, then in chunks: tables that are as large as all before them ---- */
-
-static int make_chunk(lua_State *L) {
-  lua_createtable(L, (int)lua_tointeger(L, 1), 0);
-  return 1;
-}
-
-static int next_chunk(eddy__packer *p, lua_State *L) {
-  uint32_t size = p->write_limit;
-  if (size > (1u << 30) || p->nchunks == CHUNKS) return PACK_NO_MEMORY;
-  lua_pushinteger(L, size);
-  lua_pushnil(L);
-  if (!quietly(L, make_chunk)) return PACK_NO_MEMORY;
-  if (p->nchunks == 1) {
-    eddy__packer_push_chunks(L);
-    lua_replace(L, p->base + CHUNK_LIST);
-  }
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, p->base + CHUNK_LIST, (lua_Integer)++p->nchunks);
-  lua_replace(L, p->base + WRITE);
-  p->write_from = p->write_limit;
-  p->write_limit += size;
-  return PACK_DONE;
-}
-
-/* The object at idx gets the next number; its tag is about to be written. */
-static int add_object(eddy__packer *p, lua_State *L, int idx, const void *address) {
-  if (p->nobjects == p->objects_cap) {
-    uint32_t cap = p->objects_cap == 0 ? FIRST_CHUNK : p->objects_cap * 2;
-    eddy__packed *objects = cap > p->objects_cap ? realloc(p->objects, cap * sizeof *objects) : NULL;
-    if (objects == NULL) return PACK_NO_MEMORY;
-    p->objects = objects;
-    p->objects_cap = cap;
-  }
-  if (p->nobjects == p->write_limit && next_chunk(p, L) != PACK_DONE) return PACK_NO_MEMORY;
-  if (note(p, address, p->nobjects, 0) != PACK_DONE) return PACK_NO_MEMORY;
-  if (p->nobjects < FIRST_CHUNK) {
-    lua_copy(L, idx, p->base + OBJECTS + (int)p->nobjects);
-  } else {
-    lua_pushvalue(L, idx);
-    lua_rawseti(L, p->base + WRITE, (lua_Integer)(p->nobjects - p->write_from) + 1);
-  }
-  eddy__packed object = {p->size, p->holder, p->root};
-  p->objects[p->nobjects++] = object;
-  return PACK_DONE;
-}
-
-/* Gives the index of object number n, the next one, which may be pushed.   [-0, +(0|1), -] */
-static int next_object(eddy__packer *p, lua_State *L, uint32_t n) {
-  if (n < FIRST_CHUNK) return p->base + OBJECTS + (int)n;
-  if (n == p->read_limit) {
-    int chunk = 1;
-    for (uint32_t limit = FIRST_CHUNK; limit <= n; limit *= 2) chunk++;
-    lua_rawgeti(L, p->base + CHUNK_LIST, chunk);
-    lua_replace(L, p->base + READ);
-    p->read_from = n;
-    p->read_limit = n * 2;
-  }
-  lua_rawgeti(L, p->base + READ, (lua_Integer)(n - p->read_from) + 1);
-  return lua_gettop(L);
-}
-
-/* [-0, +1, -] */
-void eddy__packer_push_object(lua_State *L, int chunks, uint32_t object) {
-  int chunk = 1;
-  uint32_t from = 0;
-  for (uint32_t limit = FIRST_CHUNK; limit <= object; limit *= 2) {
-    chunk++;
-    from = limit;
-  }
-  lua_rawgeti(L, chunks, chunk);
-  lua_rawgeti(L, -1, (lua_Integer)(object - from) + 1);
-  lua_remove(L, -2);
-}
 
 /* --- values -------------------------------------------------------------------------------------------------- */
 
@@ -208,7 +44,7 @@ static int put_integer(eddy__packer *p, lua_Integer value) {
 }
 
 static int put_bytes(eddy__packer *p, int tag, const char *bytes, size_t size) {
-  char *at = room(p, 1 + sizeof(uint64_t) + size);
+  char *at = eddy__packer_room(p, 1 + sizeof(uint64_t) + size);
   if (at == NULL) return PACK_NO_MEMORY;
   uint64_t n = size;
   *at = (char)tag;
@@ -226,9 +62,9 @@ static int put_kept(eddy__packer *p, uint32_t number) { return put(p, TAG_KEPT, 
 
 /* A large string is kept when it comes first. */
 static int put_large(eddy__packer *p, const char *text, size_t size) {
-  eddy__seen *s = find(p, text);
-  if (is_seen(p, s)) return put_kept(p, s->value);
-  if (note(p, text, p->nkept, 0) != PACK_DONE || put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
+  eddy__seen *s = eddy__packer_find(p, text);
+  if (eddy__packer_has(p, s)) return put_kept(p, s->value);
+  if (eddy__packer_note(p, text, p->nkept, 0) != PACK_DONE || put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
   p->nkept++;
   return put_text(p, text, size);
 }
@@ -238,7 +74,7 @@ static int put_string(eddy__packer *p, lua_State *L, int idx) {
   size_t size;
   const char *text = lua_tolstring(L, idx, &size);
   if (size >= MEMORABLE) return put_large(p, text, size);
-  eddy__seen *s = &p->strings[hash(text) % STRINGS];
+  eddy__seen *s = &p->strings[eddy__packer_hash(text) % STRINGS];
   if (s->key != text || s->round != p->round) {
     eddy__seen entry = {text, p->round, 0, 0};
     *s = entry;
@@ -278,8 +114,8 @@ static int tag_of_table(lua_State *L, int idx, int64_t *number) {
 
 static int put_table(eddy__packer *p, lua_State *L, int idx) {
   const void *address = lua_topointer(L, idx);
-  eddy__seen *s = find(p, address);
-  if (is_seen(p, s)) return put_again(p, s->value);
+  eddy__seen *s = eddy__packer_find(p, address);
+  if (eddy__packer_has(p, s)) return put_again(p, s->value);
   int64_t number = 0;
   bool named;
   int rc = put_name(p, L, idx, &named), tag = tag_of_table(L, idx, &number);
@@ -290,7 +126,7 @@ static int put_table(eddy__packer *p, lua_State *L, int idx) {
   }
   bool is_own = tag == TAG_TABLE_META && number >= 0 && number < EDDY_E_COUNT;
   if (tag != TAG_TABLE && !is_own && p->deep == 0) return PACK_NAMES; /* the class may be a module's */
-  if (add_object(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
+  if (eddy__packer_add(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
   char head[2 * sizeof(uint32_t) + sizeof number] = {0}; /* how much is in it is written when its turn has come */
   memcpy(head + 2 * sizeof(uint32_t), &number, sizeof number);
   return put(p, tag, head, tag == TAG_CLASS ? sizeof head : 2 * sizeof(uint32_t));
@@ -299,7 +135,7 @@ static int put_table(eddy__packer *p, lua_State *L, int idx) {
 static int on_dump(lua_State *L, const void *bytes, size_t size, void *packer) {
   (void)L;
   eddy__packer *p = packer;
-  char *at = room(p, size);
+  char *at = eddy__packer_room(p, size);
   if (at == NULL) return 1;
   memcpy(at, bytes, size);
   p->size += size;
@@ -326,13 +162,13 @@ static int put_function(eddy__packer *p, lua_State *L, int idx) {
   if (p->deep == 0) return PACK_NAMES;
   bool is_c = lua_iscfunction(L, idx), is_async = is_c && eddy__coroutine_function(L, idx), named;
   const void *address = lua_topointer(L, idx);
-  eddy__seen *s = find(p, address);
-  if (is_seen(p, s)) return put_again(p, s->value);
+  eddy__seen *s = eddy__packer_find(p, address);
+  if (eddy__packer_has(p, s)) return put_again(p, s->value);
   int rc = put_name(p, L, idx, &named);
   if (rc != PACK_DONE || named) return rc;
   if (is_c && !is_async && !eddy__generator_function(L, idx))
     return p->deep < 2 ? PACK_NAMES : refuse(p, L, idx, "C function");
-  if (add_object(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
+  if (eddy__packer_add(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
   if (is_c) return put_tag(p, is_async ? TAG_ASYNC : TAG_GENERATOR);
   return put_code(p, L, idx);
 }
@@ -364,9 +200,9 @@ static int put_reference(eddy__packer *p, const eddy__shareable *type, void *sha
 
 static int put_var(eddy__packer *p, lua_State *L, int idx) {
   const void *address = lua_touserdata(L, idx);
-  eddy__seen *s = find(p, address);
-  if (is_seen(p, s)) return put_again(p, s->value);
-  return add_object(p, L, idx, address) == PACK_DONE ? put_tag(p, TAG_VAR) : PACK_NO_MEMORY;
+  eddy__seen *s = eddy__packer_find(p, address);
+  if (eddy__packer_has(p, s)) return put_again(p, s->value);
+  return eddy__packer_add(p, L, idx, address) == PACK_DONE ? put_tag(p, TAG_VAR) : PACK_NO_MEMORY;
 }
 
 static int put_userdata(eddy__packer *p, lua_State *L, int idx) {
@@ -374,11 +210,12 @@ static int put_userdata(eddy__packer *p, lua_State *L, int idx) {
   void **object = lua_touserdata(L, idx);
   if (type == NULL && eddy__context_is_var(L, idx)) return put_var(p, L, idx);
   if (type == NULL || *object == NULL) return refuse(p, L, idx, "userdata");
-  eddy__seen *s = find(p, object);
-  if (is_seen(p, s)) return put_kept(p, s->value);
+  eddy__seen *s = eddy__packer_find(p, object);
+  if (eddy__packer_has(p, s)) return put_kept(p, s->value);
   bool for_process = (p->how & EDDY_PACK_PROCESS) != 0;
   if (for_process && type != &eddy__buffer_shareable) return refuse(p, L, idx, type->name);
-  if (note(p, object, p->nkept, 0) != PACK_DONE || put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
+  if (eddy__packer_note(p, object, p->nkept, 0) != PACK_DONE) return PACK_NO_MEMORY;
+  if (put_tag(p, TAG_KEEP) != PACK_DONE) return PACK_NO_MEMORY;
   p->nkept++;
   if (!for_process) return put_reference(p, type, *object);
   const eddy__block *block = *object;
@@ -457,15 +294,15 @@ static int put_upvalues(eddy__packer *p, lua_State *L, int f) {
   const char *name;
   for (int i = 1; (name = lua_getupvalue(L, f, i)) != NULL; i++) {
     const void *cell = lua_upvalueid(L, f, i);
-    const eddy__seen *s = find(p, cell);
+    const eddy__seen *s = eddy__packer_find(p, cell);
     int rc;
-    if (is_seen(p, s)) {
+    if (eddy__packer_has(p, s)) {
       char place[sizeof(uint32_t) + 1];
       memcpy(place, &s->value, sizeof(uint32_t));
       place[sizeof(uint32_t)] = (char)s->upvalue;
       rc = put(p, TAG_CELL, place, sizeof place);
     } else {
-      rc = note(p, cell, p->holder, (uint32_t)i);
+      rc = eddy__packer_note(p, cell, p->holder, (uint32_t)i);
       if (rc == PACK_DONE) rc = strcmp(name, "_ENV") == 0 ? put_tag(p, TAG_GLOBALS) : put_value(p, L, -1);
     }
     if (rc != PACK_DONE) return rc;
@@ -507,7 +344,7 @@ static int put_content(eddy__packer *p, lua_State *L, int object, size_t at) {
 static int put_contents(eddy__packer *p, lua_State *L) {
   for (uint32_t i = 0; i < p->nobjects; i++) {
     p->holder = i;
-    int object = next_object(p, L, i);
+    int object = eddy__packer_next(p, L, i);
     int rc = put_content(p, L, object, p->objects[i].at);
     if (rc != PACK_DONE) return rc;
     if (i >= FIRST_CHUNK) lua_pop(L, 1);
@@ -515,166 +352,38 @@ static int put_contents(eddy__packer *p, lua_State *L) {
   return PACK_DONE;
 }
 
-/* --- the packer ---------------------------------------------------------------------------------------------- */
-
-static void release_references(eddy__packer *p) {
-  for (uint32_t i = 0; i < p->nreferences; i++) p->references[i].type->release(p->references[i].shared);
-  p->nreferences = 0;
-}
-
-static void free_memory(eddy__packer *p) {
-  free(p->bytes);
-  free(p->seen);
-  free(p->objects);
-  free(p->references);
-  p->bytes = NULL;
-  p->seen = NULL;
-  p->objects = NULL;
-  p->references = NULL;
-  p->size = p->cap = 0;
-  p->seen_cap = p->objects_cap = p->references_cap = 0;
-}
-
-static int l_gc(lua_State *L) {
-  eddy__packer *p = lua_touserdata(L, 1);
-  free_memory(p);
-  p->is_closed = true;
-  return 0;
-}
-
-/* Pushes the packer of this state, made if need be.   [-0, +1, m] */
-static eddy__packer *push_packer(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key) == LUA_TUSERDATA) return lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  eddy__packer *p = lua_newuserdatauv(L, sizeof *p, 1);
-  memset(p, 0, sizeof *p);
-  lua_createtable(L, CHUNKS, 0);
-  lua_createtable(L, FIRST_CHUNK, 0);
-  lua_rawseti(L, -2, 1);
-  lua_setiuservalue(L, -2, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, l_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &packer_key);
-  return p;
-}
-
-/* [-0, +1, -] */
-void eddy__packer_push_chunks(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key);
-  lua_getiuservalue(L, -1, 1);
-  lua_remove(L, -2);
-}
-
-static int index_names(lua_State *L) {
-  eddy__named_index(L, (int)lua_tointeger(L, 1));
-  return 1;
-}
-
-/* Makes the places on the stack.   [-0, +?, -] */
-static int begin(eddy__packer *p, lua_State *L) {
-  p->size = 0;
-  p->nseen = p->nobjects = p->nkept = 0;
-  p->read_from = p->write_from = 0;
-  p->read_limit = p->write_limit = FIRST_CHUNK;
-  p->nchunks = 1;
-  p->holder = NO_OBJECT;
-  if (++p->round == 0) { /* entries of four thousand million parcels ago would come back */
-    memset(p->strings, 0, sizeof p->strings);
-    free(p->seen);
-    p->seen = NULL;
-    p->seen_cap = 0;
-    p->round = 1;
-  }
-  p->base = lua_gettop(L);
-  if (p->deep > 0) {
-    lua_pushinteger(L, p->deep);
-    lua_pushnil(L);
-    if (!quietly(L, index_names)) return PACK_NO_MEMORY;
-  }
-  lua_settop(L, p->base + OBJECTS + FIRST_CHUNK - 1);
-  return p->seen == NULL ? grow_seen(p) : PACK_DONE;
-}
-
-/* Forgets the objects, so that the collector may have them, and large memory.   [-0, +0, -] */
-static void finish(eddy__packer *p, lua_State *L) {
-  for (uint32_t i = 2; i <= p->nchunks; i++) {
-    lua_pushnil(L);
-    lua_rawseti(L, p->base + CHUNK_LIST, i);
-  }
-  lua_settop(L, p->base);
-  release_references(p);
-  if (p->seen_cap > 4096 || p->objects_cap > 4096 || p->cap > (1 << 20)) free_memory(p);
-}
-
-/* Makes the parcel of what was written; the references go over to it. NULL: no memory. */
-static eddy__parcel *wrap(eddy__packer *p, int n) {
-  bool copied = p->size <= SMALL_PARCEL;
-  eddy__parcel *parcel = eddy__parcel_new(p->nreferences, copied ? p->size : 0);
-  if (parcel == NULL) return NULL;
-  if (p->nreferences > 0) memcpy(parcel->room, p->references, p->nreferences * sizeof *p->references);
-  p->nreferences = 0;
-  if (copied) {
-    if (p->size > 0) memcpy(parcel->bytes, p->bytes, p->size);
-  } else {
-    char *fit = p->cap - p->size > p->size / 8 ? realloc(p->bytes, p->size) : NULL;
-    parcel->bytes = fit != NULL ? fit : p->bytes;
-    p->bytes = NULL;
-    p->cap = 0;
-  }
-  parcel->size = p->size;
-  parcel->count = (uint32_t)n;
-  parcel->nobjects = p->nobjects;
-  parcel->nkept = p->nkept;
-  return parcel;
-}
+/* --- parcels ------------------------------------------------------------------------------------------------- */
 
 static int pack(eddy__packer *p, lua_State *L, int first, int n, eddy__parcel **parcel) {
-  int rc = begin(p, L);
+  int rc = eddy__packer_begin(p, L);
   for (int i = 0; i < n && rc == PACK_DONE; i++) {
     p->root = (uint32_t)i;
     rc = put_value(p, L, first + i);
   }
   if (rc == PACK_DONE) rc = put_contents(p, L);
   if (rc == PACK_DONE) {
-    *parcel = wrap(p, n);
+    *parcel = eddy__packer_wrap(p, n);
     if (*parcel == NULL) rc = PACK_NO_MEMORY;
   }
   return rc;
-}
-
-/* Puts the first objects into their chunk, or clears that.   [-0, +0, -] */
-static void set_first_chunk(eddy__packer *p, lua_State *L, bool clear) {
-  eddy__packer_push_chunks(L);
-  lua_rawgeti(L, -1, 1);
-  for (int i = 0; i < FIRST_CHUNK; i++) {
-    if (clear)
-      lua_pushnil(L);
-    else
-      lua_pushvalue(L, p->base + OBJECTS + i);
-    lua_rawseti(L, -2, i + 1);
-  }
-  lua_pop(L, 2);
 }
 
 /* Raises why the value at the top was refused.   [-1, +0, v] */
 static void raise_refusal(eddy__packer *p, lua_State *L, const char *who) {
   const char *what = p->refused;
   bool shareable = shareable_at(L, -1) != NULL;
-  set_first_chunk(p, L, false);
+  eddy__packer_show(p, L, false);
   lua_pushlightuserdata(L, p);
   lua_insert(L, -2);
-  bool good = quietly(L, eddy__packer_path);
-  set_first_chunk(p, L, true);
+  bool good = eddy__packer_quietly(L, eddy__packer_path);
+  eddy__packer_show(p, L, true);
   if (!good) {
-    finish(p, L);
+    eddy__packer_finish(p, L);
     luaL_error(L, "not enough memory");
   }
   lua_insert(L, p->base + 1);
   p->base++; /* the text stays */
-  finish(p, L);
+  eddy__packer_finish(p, L);
   luaL_error(L, "%s: %s: %s cannot be moved%s", who, lua_tostring(L, -1), what, shareable ? " to another process" : "");
 }
 
@@ -682,8 +391,7 @@ static void raise_refusal(eddy__packer *p, lua_State *L, const char *who) {
 eddy__parcel *eddy__parcel_pack(lua_State *L, int first, int n, const char *who, int how) {
   luaL_checkstack(L, FIRST_CHUNK + 24, NULL);
   first = lua_absindex(L, first);
-  eddy__packer *p = push_packer(L);
-  lua_pop(L, 1); /* the registry keeps it */
+  eddy__packer *p = eddy__packer_of(L);
   if (p->is_closed) eddy__error_throw(L, EDDY_E_RUNTIME, "%s: the state is being closed", who);
   eddy__parcel *parcel = NULL;
   p->how = how;
@@ -691,11 +399,11 @@ eddy__parcel *eddy__parcel_pack(lua_State *L, int first, int n, const char *who,
   int rc = PACK_NAMES;
   if (n > 0 && lua_isfunction(L, first)) p->deep = 1;
   while ((rc = pack(p, L, first, n, &parcel)) == PACK_NAMES) {
-    finish(p, L);
+    eddy__packer_finish(p, L);
     p->deep++;
   }
   if (rc == PACK_REFUSED) raise_refusal(p, L, who);
-  finish(p, L);
+  eddy__packer_finish(p, L);
   if (rc == PACK_NO_MEMORY) luaL_error(L, "not enough memory");
   return parcel;
 }
