@@ -17,6 +17,7 @@ local testing = require "eddy.testing"
 
 local helper = {
   timeout = tonumber(os.getenv("EDDY_TEST_TIMEOUT")) or 10,   -- of each function; a file may set it for itself
+  preempt = tonumber(os.getenv("EDDY_TEST_PREEMPT")),         -- of the Runners
 }
 
 local default_timeout = helper.timeout
@@ -68,7 +69,8 @@ local test          -- the one that runs: { element, mode, runner, before, end_e
 local function runner_for(mode, block)
   local used = shared[mode]
   if not used and (block or not test.runner) then
-    used = { runner = eddy.Runner { clock = mode == "virtual" and "virtual" or nil }, owner = block }
+    used = { owner = block }
+    used.runner = eddy.Runner { clock = mode == "virtual" and "virtual" or nil, preempt = helper.preempt }
     if block then shared[mode] = used end
   end
   if block then return used.runner end

@@ -62,6 +62,15 @@ describe("eddy.run #plain", function()
     assert.matches("bad argument #1 to 'run' %(awaitable expected, got number", raised(function() eddy.run(1) end))
   end)
 
+  it("calls the task of main as the Runner is called", function()
+    local runner <close> = eddy.Runner { name = "worker" }
+    local function name() return eddy.current_task():get_name() end
+    assert.equal("worker", runner:run(name))
+    assert.equal("worker", runner:run(name))
+    assert.equal("<Runner 'worker' open>", tostring(runner))
+    assert.equal("<Loop 'worker' idle>", tostring(runner:get_loop()))
+  end)
+
   it("calls the task of main 'main'", function()
     assert.equal("main", eddy.run(function() return eddy.current_task():get_name() end))
   end)

@@ -309,6 +309,7 @@ for _, call in ipairs { "eddy.Runner(%s)", "eddy.new_event_loop(%s)" } do
     { "seed", integer_option() },
     { "shutdown_timeout", seconds_option() },
     { "slow_callback_duration", seconds_option() },
+    { "preempt", seconds_option() },
     { "exception_handler", function_option() },
     { "loop_factory", function_option() },
     { "name", all_but("string", "'x'", "'1'") },

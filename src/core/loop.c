@@ -21,6 +21,7 @@
 #include "core/callback.h"
 #include "core/cancel.h"
 #include "core/post.h"
+#include "core/preempt.h"
 #include "core/report.h"
 #include "core/task.h"
 
@@ -107,6 +108,7 @@ eddy__loop *eddy__loop_open(lua_State *L, eddy__runtime *rt, const eddy__loop_op
   loop->seed = o->seed;
   loop->shutdown_timeout = o->shutdown_timeout;
   loop->slow_callback = o->slow_callback;
+  if (o->preempts) eddy__preempt_set(loop, o->preempt);
   eddy__clock_now(&loop->clock);
   eddy__list_push(&rt->loops, &loop->link);
   object->loop = loop;

@@ -80,6 +80,8 @@ struct eddy__loop {
   eddy__list expecting; /* of eddy__expecting: those who wait for what another thread may do */
 
   uint64_t seed;       /* of the shuffle; 0: none */
+  bool preempts;       /* tasks that compute for longer than this give way: */
+  uint64_t preempt_after, step_began; /* uv_hrtime() */
   double shutdown_timeout, slow_callback;
   uint32_t *free_anchors; /* of the loop's table of Lua values */
   uint32_t nfree_anchors, nanchors, cap_anchors;
@@ -100,9 +102,9 @@ typedef struct eddy__loop_object {
 extern const eddy__type eddy__type_loop;
 
 typedef struct eddy__loop_options {
-  bool is_virtual, is_debug;
+  bool is_virtual, is_debug, preempts;
   uint64_t seed;
-  double shutdown_timeout, slow_callback;
+  double shutdown_timeout, slow_callback, preempt;
   uv_loop_t *uv; /* the host's, or NULL */
 } eddy__loop_options;
 

@@ -262,12 +262,20 @@ static int l_shutdown_asyncgens(lua_State *L) {
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
   eddy__loop *loop = open_loop(eddy__object_check(L, 1, &eddy__type_loop));
-  if (loop == NULL)
+  if (loop == NULL) {
     lua_pushliteral(L, "<Loop closed>");
-  else
-    lua_pushfstring(L, "<Loop %s%s%s>", loop->is_running ? "running" : "idle",
-                    loop->clock.is_virtual ? ", virtual clock" : "",
-                    loop->is_debug ? ", debug" : "");
+    return 1;
+  }
+  lua_settop(L, 1);
+  lua_pushliteral(L, "");
+  eddy__loop_push_table(L, loop);
+  if (lua_getfield(L, -1, "name") == LUA_TSTRING) {
+    lua_pushfstring(L, "'%s' ", lua_tostring(L, -1));
+    lua_replace(L, 2);
+  }
+  lua_pushfstring(L, "<Loop %s%s%s%s>", lua_tostring(L, 2), loop->is_running ? "running" : "idle",
+                  loop->clock.is_virtual ? ", virtual clock" : "",
+                  loop->is_debug ? ", debug" : "");
   return 1;
 }
 

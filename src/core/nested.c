@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "core/cancel.h"
 #include "core/coroutine.h"
+#include "core/preempt.h"
 
 enum { DEEPEST = 10000 }; /* so many may hand over, one to the next */
 
@@ -157,6 +158,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
   for (;;) {
     rt->leaf = co;
     rt->refused = false;
+    if (task->future.loop->preempts) eddy__preempt_go_on(task, co);
     rc = lua_resume(co, L, n, nresults);
     nest->given_to = NULL;
     if (rc == LUA_YIELD && task->phase != EDDY_T_RUNNING) {
@@ -378,6 +380,11 @@ static int finish_close(lua_State *L, lua_State *co) {
   return 2;
 }
 
+/* [-0, +0, v] */
+static int refuse_close(lua_State *L) {
+  return luaL_error(L, "cannot close a coroutine that waits: it belongs to another task");
+}
+
 /* Goes on with a close: 1: the coroutine, 2: the error that is raised in it to unwind it.   [-0, +n, y] */
 static int close_on(lua_State *L, lua_State *co, bool again);
 
@@ -392,8 +399,7 @@ static int close_on(lua_State *L, lua_State *co, bool again) {
   int rc = eddy__nested_resume(L, rt, co, 0, again, &nresults);
   if (rc == EDDY_NESTED_WAITS) return lua_yieldk(L, 0, 0, k_close);
   lua_sethook(co, NULL, 0, 0);
-  if (rc == EDDY_NESTED_REFUSED)
-    return luaL_error(L, "cannot close a coroutine that waits: it belongs to another task");
+  if (rc == EDDY_NESTED_REFUSED) return refuse_close(L);
   if (rc == LUA_OK || rc == LUA_YIELD) return finish_close(L, co); /* it took the error, or never came to it */
   lua_xmove(co, L, 1);
   bool ours = lua_rawequal(L, -1, 2);
@@ -412,6 +418,7 @@ static int l_close(lua_State *L) {
   const char *status = not_suspended(L, rt, 1, co);
   if (status != NULL && *status != 'd')
     return luaL_error(L, "cannot close a %s coroutine", status);
+  if (eddy__preempt_holds(co)) return refuse_close(L);
   lua_settop(L, 1);
   bool may_wait = rt->current != NULL && rt->leaf == L && lua_isyieldable(L);
   if (!may_wait || lua_status(co) != LUA_YIELD || eddy__nested_too_deep(L, rt) != NULL) return finish_close(L, co);

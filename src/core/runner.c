@@ -6,6 +6,7 @@
 #include "core/runner.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,8 @@ int eddy__runner_drive(lua_State *L, eddy__loop *loop, int idx, bool sigint) {
 /* --- options ----------------------------------------------------------------------------------------- */
 
 static const char *const loop_options[] = {"debug", "shutdown_timeout", "loop_factory", "clock", "seed",
-                                           "exception_handler", "slow_callback_duration", "name", NULL};
+                                           "exception_handler", "slow_callback_duration", "name", "preempt",
+                                           NULL};
 
 /* The options of the table at arg (or none).   [-0, +0, v] */
 static eddy__loop_options check_options(lua_State *L, int arg) {
@@ -93,6 +95,8 @@ static eddy__loop_options check_options(lua_State *L, int arg) {
   o.shutdown_timeout = eddy__option_seconds(L, arg, "shutdown_timeout", 0);
   eddy__option_string(L, arg, "name");
   o.slow_callback = eddy__option_seconds(L, arg, "slow_callback_duration", o.slow_callback);
+  o.preempt = eddy__option_seconds(L, arg, "preempt", HUGE_VAL);
+  o.preempts = o.preempt < HUGE_VAL;
   return o;
 }
 
@@ -123,6 +127,12 @@ static eddy__loop *open_loop(lua_State *L, eddy__runtime *rt, int arg) {
   } else {
     if (option_function(L, arg, "exception_handler")) lua_pop(L, 1);
     loop = eddy__loop_open(L, rt, &o);
+  }
+  if (eddy__option_string(L, arg, "name") != NULL) {
+    eddy__loop_push_table(L, loop);
+    lua_getfield(L, arg, "name");
+    lua_setfield(L, -2, "name");
+    lua_pop(L, 1);
   }
   if (option_function(L, arg, "exception_handler")) {
     eddy__loop_push_table(L, loop);
@@ -190,7 +200,8 @@ static int run_main(lua_State *L, eddy__loop *loop, int main, int owner) {
       eddy__error_throw(L, EDDY_E_RUNTIME, "'run': the future belongs to another loop");
   } else {
     eddy__task_create(L, loop, main);
-    lua_pushliteral(L, "main");
+    eddy__loop_push_table(L, loop);
+    if (lua_getfield(L, -1, "name") == LUA_TNIL) lua_pushliteral(L, "main");
     eddy__future_set_extra(L, main, EDDY_EX_NAME);
     if (owner != 0 && lua_getiuservalue(L, owner, UV_CONTEXT) != LUA_TNIL)
       eddy__future_set_extra(L, main, EDDY_EX_CONTEXT);
@@ -344,7 +355,12 @@ static int l_runner_close(lua_State *L) {
 /* [-0, +1, v] */
 static int l_runner_tostring(lua_State *L) {
   runner *r = eddy__object_check(L, 1, &type_runner);
-  lua_pushstring(L, r->closed ? "<Runner closed>" : "<Runner open>");
+  const char *name = NULL;
+  lua_settop(L, 1);
+  if (lua_getiuservalue(L, 1, UV_OPTIONS) == LUA_TTABLE && lua_getfield(L, 2, "name") != LUA_TNIL)
+    name = lua_tostring(L, 3);
+  lua_pushfstring(L, name != NULL ? "<Runner '%s' %s>" : "<Runner %s%s>", name != NULL ? name : "",
+                  r->closed ? "closed" : "open");
   return 1;
 }
 

@@ -21,6 +21,7 @@
 #include "core/coroutine.h"
 #include "core/debug.h"
 #include "core/group.h"
+#include "core/preempt.h"
 #include "core/report.h"
 #include "core/stack.h"
 #include "core/wait.h"
@@ -157,7 +158,8 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
  *   [-0, +0, -] */
 static void leave_wait(eddy__task *task) {
   if (task->at != NULL) {
-    task->left_wait = true;
+    task->left_wait = task->left_wait || !task->preempted;
+    task->preempted = false;
     task->at = NULL;
   }
   eddy__list_remove(&task->waiter.link);
@@ -195,10 +197,26 @@ static void push_foreign_yield(lua_State *L) {
                    "eddy's functions, or yield inside a coroutine that you resume yourself");
 }
 
+static int k_body(lua_State *L, int status, lua_KContext ctx);
+
+/* It goes on, and k_body with it.   [-0, +0, y] */
+static int k_late(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return k_body(L, (int)ctx, 0);
+}
+
+/* Whether a script runs this thread of a task that has given way to others; it waits then.   [-0, +0, -] */
+static bool is_strange(lua_State *L, const eddy__task *task) {
+  eddy__runtime *rt = task->future.loop->rt;
+  if (!task->future.loop->preempts || (rt->current == task && rt->leaf == L)) return false;
+  return rt->refused = lua_isyieldable(L);
+}
+
 /* The function has returned or raised. 1: the task, 2: the message handler, then results or the error. */
 static int k_body(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   eddy__task *task = lua_touserdata(L, 1);
+  if (is_strange(L, task)) return lua_yieldk(L, 0, status, k_late);
   if (task->foreign_yield) { /* the yield was the last thing it did */
     task->foreign_yield = false;
     lua_sethook(L, NULL, 0, 0);
@@ -230,6 +248,7 @@ static int l_body(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_here;
   if (rt == NULL || rt->current == NULL || rt->current->co != L)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the coroutine of a task cannot be resumed");
+  if (task->future.loop->preempts) eddy__preempt_begin(task, L);
   return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
 }
 
@@ -357,6 +376,7 @@ static void step(eddy__ready *r) {
   bool dead = false;
   uint64_t began = eddy__debug_begin(task->future.loop);
   if (task->phase != EDDY_T_NEW) {
+    if (task->future.loop->preempts) eddy__preempt_begin(task, co);
     task->phase = EDDY_T_RUNNING;
     rt->leaf = task->co;
     rt->current = task;

@@ -54,6 +54,7 @@ struct eddy__task {
   uint8_t nargs;      /* while new, and without a coroutine: how many arguments are kept as user values */
   bool has_message;   /* a cancel(msg) has set its user value */
   bool must_cancel;   /* at its next step or suspension */
+  bool preempted;     /* suspended by the hook of preempt.c, at `at` */
   bool was_ended;     /* cancelled once because the loop ends */
   bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
   bool keeps_slot;    /* after its end, until its group has taken the error */

@@ -61,8 +61,12 @@ function eddy.run(main, ...) end
 ---cancelled again after this time, and again after each such time. 0: never.
 ---@field exception_handler? eddy.ExceptionHandler See `Loop:set_exception_handler`.
 ---@field loop_factory? fun(): eddy.Loop Makes the loop; the options that a loop has are not used then.
----@field slow_callback_duration? eddy.Seconds Accepted; nothing uses it yet.
----@field name? string Accepted; nothing uses it yet.
+---@field slow_callback_duration? eddy.Seconds In debug mode, what runs for so long without waiting is told of. 0.1.
+---@field preempt? eddy.Seconds A task that has computed for so long gives way to the others, in the middle of its Lua
+---code: whatever it shares with them may change there. Not inside a C function that cannot be suspended, a finalizer, a
+---coroutine of Lua's own `coroutine.resume`, nor where a debug hook of the script is set. A cancellation is delivered
+---at the next wait, as ever. Lua code takes about 2.5 times as long. 0: after every 100 instructions. Never.
+---@field name? string Of the Runner's main tasks, and shown in its text and its loop's. "main".
 
 ---Makes a Runner: a loop on which `run` may be called many times. The loop is opened at the first use. Close it, or
 ---make it a `<close>` variable.
