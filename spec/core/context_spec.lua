@@ -175,6 +175,29 @@ describe("a Context #virtual", function()
     assert.equal(3, context:get(var))
   end)
 
+  it("is left when a script closes the coroutine in which it was entered, while that waits", function()
+    local var = eddy.ContextVar "v"
+    var:set "outside"
+    local context = eddy.copy_context()
+    local co
+    local task = eddy.create_task(function()
+      co = coroutine.create(function()
+        context:run(function()
+          var:set "inside"
+          eddy.sleep(100)
+        end)
+      end)
+      local ok = eddy.coroutine.resume(co)
+      return ok, var:get()
+    end)
+    eddy.sleep(1)
+    assert.is_true(coroutine.close(co))
+    assert.equal("outside", var:get())
+    assert.same({ false, "outside" }, { eddy.await(task) })
+    assert.equal("inside", context:get(var))
+    assert.equal("again", context:run(function() return "again" end))
+  end)
+
   it("is given to a task made inside", function()
     local var = eddy.ContextVar "n"
     local context = eddy.copy_context()

@@ -156,6 +156,40 @@ describe("SIGINT #plain", function()
     assert.equal("Interrupted\n", out)
   end)
 
+  it("that computing code catches is over: the run goes on, and ends normally", function()
+    local out = run [[
+      print(eddy.run(function()
+        interrupt_later()
+        local ok, err = pcall(function() while true do end end)
+        print(ok, shown(err))
+        eddy.sleep(0.01)
+        return "done"
+      end))]]
+    assert.equal("false\tInterrupted\ndone\n", out)
+  end)
+
+  it("that another task than main catches is over, too", function()
+    local out = run [[
+      print(eddy.run(function()
+        eddy.create_task(function()
+          interrupt_later()
+          print(pcall(function() while true do end end))
+        end):await()
+        return "done"
+      end))]]
+    assert.equal("false\tInterrupted\ndone\n", out)
+  end)
+
+  it("that a pcall far out catches ends nothing; the error itself does", function()
+    local out = run [[
+      print(shown(select(2, pcall(eddy.run, function()
+        interrupt_later()
+        local ok, err = pcall(function() while true do end end)
+        error(err, 0)
+      end))))]]
+    assert.equal("Interrupted\n", out)
+  end)
+
   it("cancels the tasks left as always", function()
     local out = run [[
       print(select(2, pcall(eddy.run, function()

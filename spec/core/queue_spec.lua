@@ -578,6 +578,19 @@ describe("eddy.PriorityQueue", function()
     assert.is_true(queue:empty())
   end)
 
+  it("puts nothing when a comparison shuts it down", function()
+    local queue = eddy.PriorityQueue()
+    local meta = { __lt = function(a, b)
+      queue:shutdown()
+      return a.value < b.value
+    end }
+    queue:put(setmetatable({ value = 1 }, meta))
+    local ok, err = pcall(queue.put, queue, setmetatable({ value = 2 }, meta))
+    assert.is_false(ok)
+    assert.is_true(eddy.is_error(err, eddy.QueueShutDown))
+    assert.equal(1, queue:qsize())
+  end)
+
   it("tells the next putter when one that was told cannot put its item", function()
     local queue, log = eddy.PriorityQueue(2), {}
     queue:put(1)

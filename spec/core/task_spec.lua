@@ -668,6 +668,17 @@ describe("a task's own coroutine, in a script's hands #plain", function()
     survive(function(ended) coroutine.close(ended()) end)
   end)
 
+  it("may be resumed when it is the only idle one: the next task gets another", function()
+    eddy.run(function()
+      for i = 1, 3 do
+        local co
+        eddy.await(eddy.create_task(function() co = coroutine.running() end))
+        coroutine.resume(co)
+        assert.equal(i, eddy.await(eddy.create_task(function() return i end)))
+      end
+    end)
+  end)
+
   it("may be resumed before the first step of the next task", function()
     survive(function(ended)
       local co = ended()

@@ -13,6 +13,7 @@
 #include "base/args.h"
 #include "core/context.h"
 #include "core/debug.h"
+#include "core/interrupt.h"
 #include "core/report.h"
 
 static const eddy__type type_handle = {"Handle"};
@@ -69,6 +70,7 @@ static void report(lua_State *L, eddy__loop *loop) {
   lua_newtable(L); /* 5, the context, over 4, the error with its traceback */
   if (lua_istable(L, 4)) {
     lua_getfield(L, 4, "value");
+    eddy__interrupt_left(L, loop, -1);
     lua_setfield(L, 5, "exception");
     lua_getfield(L, 4, "traceback");
     lua_setfield(L, 5, "traceback");

@@ -22,10 +22,10 @@ static const char nil_value;   /* in a snapshot: the variable is nil */
 /* [-0, +1, -] */
 void eddy__context_of(lua_State *L, int idx) { eddy__future_extra(L, idx, EDDY_EX_CONTEXT); }
 
-/* [-0, +1, -] */
-void eddy__context_push(lua_State *L, eddy__runtime *rt) {
-  if (rt->current != NULL) {
-    eddy__task_push(L, rt->current);
+/* Pushes the snapshot of a task, or with NULL that of code that runs in no task; nil.   [-0, +1, -] */
+static void push_of(lua_State *L, eddy__task *task) {
+  if (task != NULL) {
+    eddy__task_push(L, task);
     eddy__context_of(L, -1);
     lua_remove(L, -2);
   } else if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key) == LUA_TBOOLEAN) {
@@ -33,6 +33,9 @@ void eddy__context_push(lua_State *L, eddy__runtime *rt) {
     lua_pushnil(L);
   }
 }
+
+/* [-0, +1, -] */
+void eddy__context_push(lua_State *L, eddy__runtime *rt) { push_of(L, rt->current); }
 
 /* [-1, +1, -] */
 void eddy__context_swap(lua_State *L) {
@@ -48,18 +51,21 @@ void eddy__context_swap(lua_State *L) {
   lua_pushnil(L);
 }
 
-/* [-1, +0, m] */
-void eddy__context_enter(lua_State *L, eddy__runtime *rt) {
-  if (rt->current == NULL) {
+/* Makes the snapshot at the top that of the task.   [-1, +0, m] */
+static void enter(lua_State *L, eddy__task *task) {
+  if (task == NULL) {
     eddy__context_swap(L);
     lua_pop(L, 1);
     return;
   }
-  eddy__task_push(L, rt->current);
+  eddy__task_push(L, task);
   lua_insert(L, -2);
   eddy__future_set_extra(L, -2, EDDY_EX_CONTEXT);
   lua_pop(L, 1);
 }
+
+/* [-1, +0, m] */
+void eddy__context_enter(lua_State *L, eddy__runtime *rt) { enter(L, rt->current); }
 
 /* [-0, +0, m] */
 void eddy__context_inherit(lua_State *L, eddy__runtime *rt, int idx) {
@@ -253,19 +259,29 @@ static int l_copy_context(lua_State *L) {
   return 1;
 }
 
-/* The function of run has returned: 1: the Context, 2: the snapshot of before, then results or the error. */
-static int k_run(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  context *c = lua_touserdata(L, 1);
-  eddy__runtime *rt = eddy__runtime_of(L);
-  luaL_checkstack(L, 6, NULL);
-  eddy__context_push(L, rt);
-  lua_setiuservalue(L, 1, 1); /* what was set inside stays in the Context */
-  lua_pushvalue(L, 2);
-  eddy__context_enter(L, rt);
-  c->entered = false;
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  return lua_gettop(L) - 3;
+/* The end of a run: a closing value, so that it comes however the run ends, also by a script that closes the coroutine
+ * around it. */
+static const eddy__type type_entry = {"Context entry"};
+enum { UV_ENTERED = 1, UV_SNAPSHOT, UV_TASK }; /* of an entry: UV_SNAPSHOT: that of before */
+
+typedef struct entry {
+  eddy__task *task; /* that has entered; NULL: code outside of tasks */
+} entry;
+
+/* 1: the entry. The Context keeps what was set inside; the task has what it had before.   [-0, +0, m] */
+static int l_leave(lua_State *L) {
+  entry *e = eddy__object_check(L, 1, &type_entry);
+  lua_settop(L, 1);
+  lua_getiuservalue(L, 1, UV_ENTERED);
+  context *c = lua_touserdata(L, 2);
+  if (c->entered) {
+    push_of(L, e->task);
+    lua_setiuservalue(L, 2, 1);
+    lua_getiuservalue(L, 1, UV_SNAPSHOT);
+    enter(L, e->task);
+    c->entered = false;
+  }
+  return 0;
 }
 
 /* context:run(f, ...) -> results   [-0, +n, y] */
@@ -277,15 +293,24 @@ static int l_run(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   eddy__coroutine_unwrap(L, 2);
   int n = lua_gettop(L) - 2;
-  eddy__context_push(L, rt);
-  lua_insert(L, 2);
-  lua_pushcfunction(L, eddy__task_msgh);
-  lua_insert(L, 3); /* Context, before, handler, f, arguments */
+  entry *e = eddy__object_new(L, &type_entry, sizeof *e, UV_TASK);
+  e->task = rt->current;
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, UV_ENTERED);
+  push_of(L, e->task);
+  lua_setiuservalue(L, -2, UV_SNAPSHOT);
+  if (e->task != NULL) {
+    eddy__task_push(L, e->task);
+    lua_setiuservalue(L, -2, UV_TASK);
+  }
+  lua_insert(L, 2); /* Context, entry, f, arguments */
+  lua_toclose(L, 2);
   lua_getiuservalue(L, 1, 1);
   rt->has_contexts = rt->has_contexts || !lua_isnil(L, -1);
-  eddy__context_enter(L, rt);
   c->entered = true;
-  return k_run(L, lua_pcallk(L, n, LUA_MULTRET, 3, 0, k_run), 0);
+  eddy__context_enter(L, rt);
+  lua_callk(L, n, LUA_MULTRET, 2, eddy__k_return);
+  return eddy__k_return(L, LUA_OK, 2);
 }
 
 /* context:get(var) -> its value there, nil when it was not set   [-0, +1, v] */
@@ -323,15 +348,17 @@ void eddy__context_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg var_meta[] = {{"__tostring", l_var_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"run", l_run}, {"get", l_context_get}, {"copy", l_context_copy}, {NULL, NULL}};
   static const luaL_Reg task_methods[] = {{"get_context", l_get_context}, {NULL, NULL}};
+  static const luaL_Reg entry_meta[] = {{"__close", l_leave}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"ContextVar", l_var}, {"copy_context", l_copy_context}, {NULL, NULL}};
   int up = lua_gettop(L) - 1;
   eddy__object_type(L, &type_var, NULL, var_methods, var_meta, up);
   eddy__object_type(L, &type_token, NULL, NULL, NULL, up);
   eddy__object_type(L, &type_context, NULL, methods, NULL, up);
+  eddy__object_type(L, &type_entry, NULL, NULL, entry_meta, up);
   eddy__object_meta(L, &eddy__type_task);
   lua_getfield(L, -1, "__index");
   eddy__runtime_functions(L, rt, task_methods);
-  lua_pop(L, 5);
+  lua_pop(L, 6);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key) == LUA_TNIL) {
     lua_pushboolean(L, 0);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &ambient_key);

@@ -33,7 +33,8 @@ static void on_instructions(lua_State *L, lua_Debug *ar) {
     if (i->first == 0) i->first = uv_hrtime();
     if (uv_hrtime() - i->first < GRACE_NS) return;
   }
-  i->raised = 1;
+  i->seen = i->count; /* if it is caught, that was all */
+  i->first = 0;
   lua_pushnil(L);
   eddy__error_wrap(L, EDDY_E_INTERRUPTED);
   lua_error(L);
@@ -100,6 +101,12 @@ void eddy__interrupt_close(eddy__interrupt *i) {
   restore(i);
 #endif
   atomic_store(&active, i->outer);
+}
+
+/* [-0, +0, m] */
+void eddy__interrupt_left(lua_State *L, const eddy__loop *loop, int idx) {
+  eddy__interrupt *i = loop->interrupt;
+  if (i != NULL && i->count > 0 && eddy__error_is(L, idx, EDDY_E_INTERRUPTED)) i->left = true;
 }
 
 int eddy__interrupt_news(eddy__interrupt *i) {

@@ -16,7 +16,7 @@ typedef struct eddy__interrupt {
   eddy__loop *loop;
   struct eddy__interrupt *outer; /* of a run inside the command's: gets SIGINT back afterwards */
   volatile sig_atomic_t count;   /* of SIGINTs */
-  volatile sig_atomic_t raised;  /* Lua code was interrupted: the run is over */
+  bool left;                     /* an Interrupted has left a task or a callback: the run is over */
   uint64_t first;                /* when the first came; 0: the hook has not seen it yet */
   volatile sig_atomic_t seen;    /* how many have been acted on */
   lua_State *volatile hooked;    /* the thread that has our hook */
@@ -33,6 +33,10 @@ void eddy__interrupt_open(eddy__interrupt *i, eddy__loop *loop);
 
 /* Gives it back; the disposition is as before. */
 void eddy__interrupt_close(eddy__interrupt *i);
+
+/* A task or callback of the loop has failed with the error at idx. If that is an Interrupted, the run is over; code
+ * that catches it goes on.   [-0, +0, m] */
+void eddy__interrupt_left(lua_State *L, const eddy__loop *loop, int idx);
 
 /* How many SIGINTs have come since this was last asked. */
 int eddy__interrupt_news(eddy__interrupt *i);

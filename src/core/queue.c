@@ -137,6 +137,11 @@ static void check_unchanged(lua_State *L, const queue *q, uint64_t changes) {
                       eddy__arg_function(L));
 }
 
+/* [-0, +0, v] */
+static void check_not_shut_down(lua_State *L, const queue *q) {
+  if (q->shut_down) eddy__error_throw(L, EDDY_E_QUEUE_SHUT_DOWN, "'put': the queue was shut down");
+}
+
 /* Whether comparing the item at KEY with others may raise. */
 static bool is_risky(lua_State *L, const queue *q) {
   return q->kind == PRIORITY && q->n > 0 && lua_type(L, KEY) != q->plain;
@@ -155,6 +160,7 @@ static void heap_add(lua_State *L, queue *q) {
     if (!up) break;
   }
   check_unchanged(L, q, changes);
+  check_not_shut_down(L, q);
   for (size_t i = q->n; i > at; i = (i - 1) / 2) heap_copy(L, t, (i - 1) / 2, i);
   lua_pushvalue(L, ITEM);
   lua_rawseti(L, t, heap_index(at, HEAP_ITEM));
@@ -229,7 +235,7 @@ static void tell_getter(queue *q) {
 
 /* Puts the item of the frame; there is room.   [-0, +0, e] */
 static int put(lua_State *L, queue *q) {
-  if (q->shut_down) eddy__error_throw(L, EDDY_E_QUEUE_SHUT_DOWN, "'put': the queue was shut down");
+  check_not_shut_down(L, q);
   make_room(L, q);
   if (q->kind == PRIORITY)
     heap_add(L, q);

@@ -27,7 +27,7 @@ static const eddy__type type_runner = {"Runner"};
 /* After each turn. The first SIGINT cancels what is run for, the second leaves. */
 static int on_turn(eddy__loop *loop) {
   eddy__interrupt *i = loop->interrupt;
-  if (i->raised) return EDDY_INTERRUPT;
+  if (i->left) return EDDY_INTERRUPT;
   int news = eddy__interrupt_news(i);
   if (news == 0) return 0;
   if (i->count >= 2 || loop->until == NULL || loop->is_ending) return EDDY_INTERRUPT;

@@ -21,6 +21,7 @@
 #include "core/coroutine.h"
 #include "core/debug.h"
 #include "core/group.h"
+#include "core/interrupt.h"
 #include "core/preempt.h"
 #include "core/report.h"
 #include "core/stack.h"
@@ -183,6 +184,7 @@ static void tell_group(eddy__task *task) {
 
 /* The body has failed with the error at the top; the task is at 1.   [-1, +0, m] */
 static void fail(lua_State *L, eddy__task *task) {
+  if (task->future.loop->interrupt != NULL) eddy__interrupt_left(L, task->future.loop, -1);
   bool in_group = task->group != NULL;
   end(task);
   if (in_group) task->future.retrieved = true; /* the group will raise the error */
@@ -248,7 +250,7 @@ static int l_body(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_here;
   if (rt == NULL || rt->current == NULL || rt->current->co != L)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the coroutine of a task cannot be resumed");
-  if (task->future.loop->preempts) eddy__preempt_begin(task, L);
+  if (rt->current->future.loop->preempts) eddy__preempt_begin(rt->current, L);
   return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
 }
 
@@ -334,8 +336,10 @@ static int start(eddy__task *task, lua_State *L, int *nresults, bool *dead) {
   eddy__runtime *rt = task->future.loop->rt;
   int nargs = task->nargs + 3;
   if (task->co == NULL) {
-    if (rt->nidle == 0 && eddy__runtime_pcall(rt, l_make_coroutine, rt) != LUA_OK) lua_pop(L, 1);
-    *dead = !take_idle(rt, task);
+    if (!take_idle(rt, task)) { /* there is none, or a script has got hold of all */
+      if (eddy__runtime_pcall(rt, l_make_coroutine, rt) != LUA_OK) lua_pop(L, 1);
+      *dead = !take_idle(rt, task);
+    }
     if (!*dead) fill_from_values(task);
   } else {
     nargs = lua_gettop(task->co) - 2;
@@ -376,7 +380,7 @@ static void step(eddy__ready *r) {
   bool dead = false;
   uint64_t began = eddy__debug_begin(task->future.loop);
   if (task->phase != EDDY_T_NEW) {
-    if (task->future.loop->preempts) eddy__preempt_begin(task, co);
+    if (task->future.loop->preempts) eddy__preempt_begin(task, task->co);
     task->phase = EDDY_T_RUNNING;
     rt->leaf = task->co;
     rt->current = task;

@@ -1,0 +1,51 @@
+-- docs/internals/semantics.md: the specs that it names are there.
+
+local root = os.getenv("EDDY_ROOT") or "."
+
+local function text_of(path)
+  local file = io.open(root .. "/" .. path)
+  if not file then return nil end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- The rows of the tables: { number, list of { file, title } }.
+local function rows()
+  local list = {}
+  for line in text_of("docs/internals/semantics.md"):gmatch "[^\n]+" do
+    local number, specs = line:match "^| (%d+) |.*| (`.*) |$"
+    if number then
+      local row = { tonumber(number), {} }
+      for file, titles in specs:gmatch "`([%w_/]+)`([^`]*)" do
+        for title in titles:gmatch '"([^"]*)"' do table.insert(row[2], { file, title }) end
+      end
+      list[#list + 1] = row
+    end
+  end
+  return list
+end
+
+describe("The table of asyncio's behaviour #plain", function()
+  it("has all points, each with a spec", function()
+    local list = rows()
+    assert.equal(66, #list)
+    for i, row in ipairs(list) do
+      assert.equal(i, row[1])
+      assert.is_true(#row[2] > 0, "point " .. i .. " has no spec")
+    end
+  end)
+
+  it("names specs that are there", function()
+    local missing = {}
+    for _, row in ipairs(rows()) do
+      for _, spec in ipairs(row[2]) do
+        local text = text_of(("spec/%s_spec.lua"):format(spec[1]))
+        if not text or not text:find('it%([("]*' .. spec[2]:gsub("%p", "%%%0")) then
+          missing[#missing + 1] = ("%d: %s %q"):format(row[1], spec[1], spec[2])
+        end
+      end
+    end
+    assert.same({}, missing)
+  end)
+end)
