@@ -4,12 +4,17 @@ local rounds, wanted, output = tonumber(arg[1]), "," .. arg[2] .. ",", arg[3]
 local names = { table.unpack(arg, 4) }
 local bin, lua = os.getenv("BENCH_BIN"), os.getenv("BENCH_LUA")
 
--- Each peer: what says its version (and fails where it is missing), and what asks it the question %s.
+-- Each peer: what says its version (and fails where it is missing), and what asks it the question %s; `files`: a question
+-- about files, if that is another program.
 local peers = {
   { name = "eddy", version = bin .. "/eddy --version", ask = bin .. "/eddy bench/%s.lua" },
   { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s",
     only = "programs" },
-  { name = "libuv", version = "test -x " .. bin .. "/libuv && echo bare libuv", ask = bin .. "/libuv %s" },
+  { name = "lua", version = lua .. " -e 'print(_VERSION)'", files = lua .. " bench/peers/lua.lua %s", only = "files" },
+  { name = "read()", version = "test -x " .. bin .. "/files && echo read in C", only = "files",
+    files = bin .. "/files \"read()\" %s" },
+  { name = "libuv", version = "test -x " .. bin .. "/libuv && echo bare libuv", ask = bin .. "/libuv %s",
+    files = bin .. "/files libuv %s" },
   { name = "luv", version = lua .. [[ -e 'print("luv on libuv " .. require("luv").version_string())']],
     ask = lua .. " bench/peers/luv.lua %s" },
   { name = "cqueues", version = lua .. [[ -e 'print("cqueues " .. require("cqueues").VERSION)']],
@@ -19,7 +24,7 @@ local peers = {
   { name = "uvloop", version = [[python3 -c 'import uvloop; print("uvloop", uvloop.__version__)']],
     ask = "python3 bench/peers/python.py uvloop %s" },
   { name = "go", version = "test -x " .. bin .. "/go && go version", ask = "GOMAXPROCS=1 " .. bin .. "/go %s",
-    only = "servers" },
+    files = bin .. "/files-go %s", only = "servers" },
   { name = "node", version = "node -p '\"Node \" + process.versions.node'", ask = "node bench/peers/node.js %s" },
 }
 
@@ -54,9 +59,16 @@ for _, size in ipairs { { "64B", 64 }, { "1K", 1024 }, { "16K", 16384 } } do
   end
 end
 
+local function is_files(name) return name:find("^files_") ~= nil end
+
+local function is_for(peer, name)
+  if is_files(name) and (peer.files or peer.only) then return peer.files ~= nil end
+  return peer.only == nil or peer.only == (loads[name] and "servers" or "programs")
+end
+
 -- What one peer is asked for one question. A server gets core 0, and who loads it the next one.
 local function command_for(peer, name)
-  local command = on_core(0, peer.ask:format(loads[name] and "echo_throughput" or name))
+  local command = on_core(0, (is_files(name) and peer.files or peer.ask):format(loads[name] and "echo_throughput" or name))
   if not loads[name] then return command end
   local commands = {}
   for i, told in ipairs(loads[name]) do
@@ -108,7 +120,7 @@ for round = 1, rounds do
   for _, name in ipairs(names) do
     io.stderr:write(("round %d of %d: %s\n"):format(round, rounds, name))
     for _, peer in ipairs(present) do
-      if peer.only == nil or peer.only == (loads[name] and "servers" or "programs") then ask(peer, name) end
+      if is_for(peer, name) then ask(peer, name) end
     end
   end
 end

@@ -222,5 +222,35 @@ function questions.files_small()
   uv.fs_rmdir(dir)
 end
 
+function questions.files_read()
+  local function read(fd)
+    local future = {}
+    uv.fs_read(fd, 65536, -1, function(err, data)
+      assert(not err, err)
+      settle(future, data)
+    end)
+    return await(future)
+  end
+  local function read_all(path)
+    local total = 0
+    for _ = 1, 4 do
+      local fd = assert(uv.fs_open(path, "r", 0))
+      while true do
+        local data = read(fd)
+        if #data == 0 then break end
+        total = total + #data
+      end
+      uv.fs_close(fd)
+    end
+    return total
+  end
+  for name, path in pairs { disk = os.getenv("BENCH_LARGE"), memory = os.getenv("BENCH_LARGE_MEMORY") } do
+    read_all(path)
+    local start = now()
+    local total = read_all(path)
+    say("files_read." .. name, total / (now() - start) / 1e6, "MB/s")
+  end
+end
+
 local question = questions[arg[1]]
 if question then run(question) end

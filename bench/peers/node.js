@@ -2,7 +2,7 @@
 // usage: node node.js QUESTION
 // A switch goes through the event loop (setImmediate), as sleep(0) does; an await of a settled promise would not.
 'use strict';
-const fs = require('fs'), net = require('net'), path = require('path');
+const fs = require('fs'), net = require('net'), path = require('path'), readline = require('readline');
 const { setTimeout: sleep } = require('timers/promises');
 
 const now = () => Number(process.hrtime.bigint()) / 1e9;
@@ -127,6 +127,32 @@ const questions = {
     say('files_small.write', await every(name => fs.promises.writeFile(name, data)), 'files/s');
     say('files_small.read', await every(name => fs.promises.readFile(name)), 'files/s');
     fs.rmSync(dir, { recursive: true });
+  },
+
+  async files_read() {
+    const readAll = async path => {
+      let total = 0;
+      for (let i = 0; i < 4; i++)
+        for await (const piece of fs.createReadStream(path, { highWaterMark: 65536 })) total += piece.length;
+      return total;
+    };
+    const paths = { disk: process.env.BENCH_LARGE, memory: process.env.BENCH_LARGE_MEMORY };
+    for (const name in paths) {
+      if (!paths[name]) continue;
+      await readAll(paths[name]);
+      const start = now(), total = await readAll(paths[name]);
+      say(`files_read.${name}`, total / (now() - start) / 1e6, 'MB/s');
+    }
+  },
+
+  async files_lines() {
+    const count = async () => {
+      let n = 0;
+      for await (const _ of readline.createInterface({ input: fs.createReadStream(process.env.BENCH_LARGE) })) n++;
+      return n;
+    };
+    const start = now(), n = await count();
+    say('files_lines', n / (now() - start), 'lines/s');
   },
 };
 

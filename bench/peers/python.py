@@ -177,6 +177,31 @@ async def processes():
     say("processes.16", n / (time.perf_counter() - start), "processes/s")
 
 
+async def files_read():
+    def read_once(file):
+        return len(file.read(65536))
+
+    async def read_all(path):
+        total = 0
+        with open(path, "rb", buffering=0) as file:
+            while n := await asyncio.to_thread(read_once, file):
+                total += n
+        return total
+    for name, path in (("disk", os.environ.get("BENCH_LARGE")), ("memory", os.environ.get("BENCH_LARGE_MEMORY"))):
+        if path:
+            start = time.perf_counter()
+            total = await read_all(path)
+            say(f"files_read.{name}", total / (time.perf_counter() - start) / 1e6, "MB/s")
+
+
+async def files_lines():
+    n, start = 0, time.perf_counter()
+    with open(os.environ["BENCH_LARGE"]) as file:     # blocks: asyncio has no files
+        for _ in file:
+            n += 1
+    say("files_lines", n / (time.perf_counter() - start), "lines/s")
+
+
 if QUESTION in globals():
     if PEER == "uvloop":
         import uvloop

@@ -17,9 +17,7 @@
 
 #include "io/file.h"
 #include "io/fs_work.h"
-
-/* So much is read in one turn of the loop by all files together; then the others come first. About 50 µs. */
-enum { NOW_BYTES = 524288 };
+#include "io/now.h"
 
 struct eddy__file_poll {
   uv_poll_t uv;
@@ -51,18 +49,14 @@ static int read_cached(eddy__file *f) {
 int eddy__file_read_now(eddy__file *f) {
   eddy__loop *loop = f->loop;
   if (f->nout > 0 || (f->poll == NULL && !f->reads_now)) return UV_EAGAIN;
-  if (loop->read_turn != loop->turns) {
-    loop->read_turn = loop->turns;
-    loop->read_now = 0;
-  }
-  if (loop->read_now >= NOW_BYTES) return UV_EALREADY;
+  if (!eddy__now_may(loop)) return UV_EALREADY;
   f->room = eddy__input_offer(&f->in, &f->memory);
   if (f->room == 0) return UV_ENOMEM;
-  if (f->room > NOW_BYTES) f->room = NOW_BYTES;
+  if (f->room > EDDY_NOW_BYTES) f->room = EDDY_NOW_BYTES;
   f->op = EDDY_FILE_READ;
   int n = f->poll != NULL ? eddy__file_job(f) : read_cached(f);
   eddy__file_received(f, n);
-  if (n > 0) loop->read_now += (size_t)n;
+  if (n > 0) eddy__now_spend(loop, (size_t)n);
   return n;
 }
 

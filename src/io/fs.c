@@ -6,9 +6,13 @@
  */
 #include "io/fs.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
 
 #include "base/args.h"
 #include "base/error.h"
@@ -166,10 +170,47 @@ static int wait_for_reader(lua_State *L, bool append) {
 
 /* --- read_file, write_file ----------------------------------------------------------------------------------- */
 
+enum { NOW_SIZE = 65536 }; /* what is longer is a thread's */
+
 static void work_read_file(eddy__operation *op) {
+  bool special;
   op->owns_data = true;
-  op->rc = eddy__fs_read_file(op->path, &op->data, &op->size, &op->fd,
-                              &op->job.request.is_abandoned, &op->syscall);
+  op->syscall = "open";
+  int fd = op->fd; /* was opened on the loop, perhaps */
+  op->fd = -1;
+  fd = fd < 0 ? eddy__fs_open_file(op->path, O_RDONLY, 0, &op->stat, &special)
+              : eddy__fs_look_at(fd, &op->stat, &special);
+  op->rc = fd < 0 ? fd : 0;
+  if (fd < 0) return;
+  if (special) {
+    op->fd = fd;
+    return;
+  }
+  if (op->place.kind == EDDY_PLACE_UNKNOWN) eddy__place_find(&op->place, fd);
+  op->syscall = "read";
+  op->rc = eddy__fs_read_all(fd, op->stat.st_size, &op->data, &op->size, &op->job.request.is_abandoned);
+  eddy__fs_close(fd);
+}
+
+/* A small file that is in memory. */
+static bool read_now(eddy__operation *op) {
+  uint64_t size;
+  bool good;
+  op->fd = eddy__place_open(&op->place, op->path, &size, &good);
+  if (op->fd < 0 || !good || size > NOW_SIZE) return false;
+  op->data = malloc((size_t)size + 1);
+  int n = op->data == NULL ? 0 : eddy__place_read(&op->place, op->fd, op->data, (size_t)size + 1);
+  op->owns_data = true;
+  op->size = (size_t)size;
+  if (n >= 0 && (uint64_t)n == size && op->data != NULL) {
+    eddy__fs_close(op->fd);
+    op->fd = -1;
+    return true;
+  }
+  free(op->data); /* it is not all there, or it grows: a thread begins again */
+  op->data = NULL;
+  (void)lseek(op->fd, 0, SEEK_SET);
+  return false;
 }
 
 static int finish_read_file(lua_State *L, eddy__operation *op) {
@@ -181,13 +222,39 @@ static int finish_read_file(lua_State *L, eddy__operation *op) {
 
 /* eddy.fs.read_file(path) -> string   [-0, +1, y] */
 static int l_read_file(lua_State *L) {
-  static const eddy__action action = {.wait = WAIT("read_file"), .work = work_read_file, .finish = finish_read_file};
+  static const eddy__action action = {
+    .wait = WAIT("read_file"), .work = work_read_file, .now = read_now, .finish = finish_read_file};
   return run_one(L, &action, false);
 }
 
+/* A special file stays open where it takes no more now; what is left is op->input and op->size. */
 static void work_write_file(eddy__operation *op) {
-  op->rc = eddy__fs_write_file(op->path, op->data, op->size, &op->write, &op->fd,
-                               &op->job.request.is_abandoned, &op->syscall);
+  const atomic_bool *stop = &op->job.request.is_abandoned;
+  if (op->write.atomic) {
+    op->rc = eddy__fs_replace(op->path, op->input, op->size, (int)op->a, !op->write.has_mode, stop, &op->syscall);
+    return;
+  }
+  op->syscall = "open";
+  int flags = O_WRONLY | O_CREAT | (op->write.append ? O_APPEND : O_TRUNC);
+  int fd = op->rc = eddy__fs_open_unblocked(op->path, flags, (int)op->a);
+  if (fd < 0) return;
+  if (op->place.kind == EDDY_PLACE_UNKNOWN) eddy__place_find(&op->place, fd);
+  op->syscall = "write";
+  op->rc = eddy__fs_write_all(fd, &op->input, &op->size, stop);
+  if (op->rc == UV_EAGAIN) {
+    op->fd = fd;
+    op->rc = 0;
+    return;
+  }
+  int closed = eddy__fs_close(fd); /* some file systems tell of a full disk only here */
+  if (op->rc == 0) op->rc = closed;
+}
+
+/* A little into memory. */
+static bool write_now(eddy__operation *op) {
+  if (op->place.kind != EDDY_PLACE_MEMORY || op->write.atomic || op->size > NOW_SIZE) return false;
+  work_write_file(op);
+  return true;
 }
 
 static int finish_write_file(lua_State *L, eddy__operation *op) {
@@ -198,6 +265,8 @@ static int finish_write_file(lua_State *L, eddy__operation *op) {
   }
   if (op->rc < 0) return eddy__operation_raise(L, op);
   if (op->fd < 0) return eddy__finish_nothing(L, op);
+  lua_pushlstring(L, op->input, op->size); /* lies in the string at 2 */
+  lua_replace(L, 2);
   eddy__file_push(L, op->job.request.loop, &op->fd, op->path, true);
   eddy__request_end(&op->job.request);
   return k_write_special(L, LUA_OK, 0);
@@ -206,26 +275,27 @@ static int finish_write_file(lua_State *L, eddy__operation *op) {
 /* eddy.fs.write_file(path, data, {atomic, mode, append})   [-0, +0, y] */
 static int l_write_file(lua_State *L) {
   static const char *const options[] = {"atomic", "mode", "append", NULL};
-  static const eddy__action action = {
-    .wait = WAIT("write_file"), .work = work_write_file, .finish = finish_write_file, .takes_errors = true};
-  eddy__fs_write_options o = {false, false, 0, false};
+  static const eddy__action action = {.wait = WAIT("write_file"),
+                                      .work = work_write_file,
+                                      .now = write_now,
+                                      .finish = finish_write_file,
+                                      .takes_errors = true};
   size_t size;
   eddy__check_path(L, 1);
   const char *data = luaL_checklstring(L, 2, &size);
-  if (eddy__check_options(L, 3, options)) {
-    o.atomic = eddy__option_boolean(L, 3, "atomic", false);
-    o.append = eddy__option_boolean(L, 3, "append", false);
-    o.mode = (int)eddy__option_integer(L, 3, "mode", 0, 07777, -1);
-    eddy__arg_check(L, !o.atomic || !o.append, 3, "'atomic' and 'append' exclude each other");
-    o.has_mode = o.mode >= 0;
-  }
-  if (!o.has_mode) o.mode = 0666;
+  eddy__check_options(L, 3, options);
+  bool atomic = eddy__option_boolean(L, 3, "atomic", false);
+  bool append = eddy__option_boolean(L, 3, "append", false);
+  int64_t mode = eddy__option_integer(L, 3, "mode", 0, 07777, -1);
+  eddy__arg_check(L, !atomic || !append, 3, "'atomic' and 'append' exclude each other");
   lua_settop(L, 2);
   eddy__operation *op = eddy__operation_new(L, &action, 1, 0);
-  op->write = o;
-  op->data = (char *)data;
+  op->write.atomic = atomic;
+  op->write.append = append;
+  op->write.has_mode = mode >= 0;
+  op->a = mode >= 0 ? mode : 0666;
+  op->input = data;
   op->size = size;
-  eddy__job_keep(L, &op->job, 2);
   return eddy__operation_run(L, op);
 }
 

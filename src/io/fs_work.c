@@ -56,14 +56,17 @@ static bool lacks_reader(const char *path, int rc) {
   return rc == UV_ENXIO && eddy__fs_stat(path, true, &stat, &ignored) == 0 && S_ISFIFO(stat.st_mode);
 }
 
-int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, bool *special) {
+int eddy__fs_open_unblocked(const char *path, int flags, int mode) {
 #ifdef O_NONBLOCK
   int fd = eddy__fs_open(path, flags | O_NONBLOCK, mode);
   if (fd == UV_EAGAIN) fd = eddy__fs_open(path, flags, mode); /* another process has a lease on it */
 #else
   int fd = eddy__fs_open(path, flags, mode);
 #endif
-  if (fd < 0) return lacks_reader(path, fd) ? UV_EAGAIN : fd;
+  return fd < 0 && lacks_reader(path, fd) ? UV_EAGAIN : fd;
+}
+
+int eddy__fs_look_at(int fd, uv_stat_t *stat, bool *special) {
   int rc = eddy__fs_fstat(fd, stat);
   if (rc == 0 && S_ISDIR(stat->st_mode)) rc = UV_EISDIR;
   if (rc < 0) {
@@ -72,6 +75,11 @@ int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, b
   }
   *special = !S_ISREG(stat->st_mode) && !S_ISBLK(stat->st_mode);
   return fd;
+}
+
+int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, bool *special) {
+  int fd = eddy__fs_open_unblocked(path, flags, mode);
+  return fd < 0 ? fd : eddy__fs_look_at(fd, stat, special);
 }
 
 int eddy__fs_read(int fd, char *memory, size_t size) {
@@ -135,10 +143,9 @@ static bool stopped(const atomic_bool *stop) {
   return atomic_load_explicit(stop, memory_order_relaxed);
 }
 
-/* Reads to the end; *data holds *cap bytes and grows. `expected`: at so many bytes a read that gave less than was asked
- * for has met the end; 0: the file does not know. Returns 0 or a libuv code. */
-static int read_all(int fd, char **data, size_t *size, size_t cap, size_t expected,
-                    const atomic_bool *stop) {
+int eddy__fs_read_all(int fd, uint64_t expected, char **data, size_t *size, const atomic_bool *stop) {
+  size_t cap = FIRST_SIZE; /* also for files that claim to be empty: those of /proc */
+  if (expected > 0 && expected < (size_t)-1 / 2) cap = (size_t)expected + 1; /* one more, to see the end */
   *data = malloc(cap);
   *size = 0;
   if (*data == NULL) return UV_ENOMEM;
@@ -153,40 +160,21 @@ static int read_all(int fd, char **data, size_t *size, size_t cap, size_t expect
     int n = eddy__fs_read(fd, *data + *size, cap - *size);
     if (n <= 0) return n;
     *size += (size_t)n;
-    if (*size == expected && *size < cap) return 0;
+    if (*size == expected && *size < cap) return 0; /* less than was asked for: it has met the end */
   }
 }
 
-int eddy__fs_read_file(const char *path, char **data, size_t *size, int *fd,
-                       const atomic_bool *stop, const char **syscall) {
-  uv_stat_t stat;
-  bool special;
-  *syscall = "open";
-  int file = eddy__fs_open_file(path, O_RDONLY, 0, &stat, &special);
-  if (file < 0) return file;
-  if (special) {
-    *fd = file;
-    return 0;
-  }
-  *syscall = "read";
-  size_t expected = stat.st_size < (size_t)-1 / 2 ? (size_t)stat.st_size : 0;
-  size_t cap = FIRST_SIZE; /* also for files that claim to be empty: those of /proc */
-  if (expected > 0) cap = expected + 1; /* one more, to see the end */
-  int rc = read_all(file, data, size, cap, expected, stop);
-  eddy__fs_close(file);
-  return rc;
-}
-
-/* Writes all of it in pieces, between which it may be stopped. */
-static int write_all(int fd, const char *data, size_t size, const atomic_bool *stop) {
+int eddy__fs_write_all(int fd, const char **data, size_t *size, const atomic_bool *stop) {
   enum { PIECE = 8 << 20 };
-  for (size_t done = 0, written; done < size; done += written) {
-    if (done > 0 && stopped(stop)) return UV_ECANCELED;
-    size_t left = size - done;
-    int rc = eddy__fs_write(fd, data + done, left < PIECE ? left : PIECE, &written);
-    if (rc < 0) return rc;
+  int rc = 0;
+  while (rc == 0 && *size > 0) {
+    size_t written;
+    rc = eddy__fs_write(fd, *data, *size < PIECE ? *size : PIECE, &written);
+    *data += written;
+    *size -= written;
+    if (rc == 0 && *size > 0 && stopped(stop)) rc = UV_ECANCELED;
   }
-  return 0;
+  return rc;
 }
 
 /* The length of the folder's part of the path, with its slash; 0 if there is none. */
@@ -236,7 +224,7 @@ static int take_after(int fd, const uv_stat_t *old) {
 static int fill(int fd, const char *data, size_t size, const uv_stat_t *old,
                 const atomic_bool *stop, const char **syscall) {
   *syscall = "write";
-  int rc = write_all(fd, data, size, stop);
+  int rc = eddy__fs_write_all(fd, &data, &size, stop);
   if (rc < 0) return rc;
   *syscall = "chmod";
   if (old != NULL) rc = take_after(fd, old);
@@ -245,17 +233,17 @@ static int fill(int fd, const char *data, size_t size, const uv_stat_t *old,
   return eddy__fs_sync(fd);
 }
 
-/* Writes a new file and puts it in the place of the old one. `path` is no link. */
-static int replace(const char *path, const char *data, size_t size,
-                   const eddy__fs_write_options *o, const atomic_bool *stop,
-                   const char **syscall) {
+/* `path` is no link. */
+static int replace(const char *path, const char *data, size_t size, int mode, bool keep,
+                   const atomic_bool *stop, const char **syscall) {
   char name[PATH_MAX];
   uv_stat_t old;
   const char *ignored;
-  bool exists = eddy__fs_stat(path, true, &old, &ignored) == 0, keep = exists && !o->has_mode;
+  bool exists = eddy__fs_stat(path, true, &old, &ignored) == 0;
+  keep = keep && exists;
   *syscall = "open";
   if (exists && !S_ISREG(old.st_mode)) return S_ISDIR(old.st_mode) ? UV_EISDIR : UV_EINVAL;
-  int fd = open_beside(path, keep ? 0600 : o->mode, name, sizeof name);
+  int fd = open_beside(path, keep ? 0600 : mode, name, sizeof name);
   if (fd < 0) return fd;
   int rc = fill(fd, data, size, keep ? &old : NULL, stop, syscall), closed = eddy__fs_close(fd);
   if (rc == 0 && closed < 0) {
@@ -277,40 +265,18 @@ static int replace(const char *path, const char *data, size_t size,
   return sync_directory(path);
 }
 
-/* The file that a link stands for is replaced, not the link. */
-static int write_atomic(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, const atomic_bool *stop,
-                        const char **syscall) {
+int eddy__fs_replace(const char *path, const char *data, size_t size, int mode, bool keep,
+                     const atomic_bool *stop, const char **syscall) {
   uv_stat_t stat;
   if (eddy__fs_stat(path, false, &stat, syscall) < 0 || !S_ISLNK(stat.st_mode))
-    return replace(path, data, size, o, stop, syscall);
+    return replace(path, data, size, mode, keep, stop, syscall);
   uv_fs_t req;
   *syscall = "realpath";
   uv_fs_realpath(NULL, &req, path, NULL);
   int rc = (int)req.result;
-  if (rc == 0) rc = replace(req.ptr, data, size, o, stop, syscall);
+  if (rc == 0) rc = replace(req.ptr, data, size, mode, keep, stop, syscall);
   uv_fs_req_cleanup(&req);
   return rc;
-}
-
-int eddy__fs_write_file(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, int *fd, const atomic_bool *stop,
-                        const char **syscall) {
-  uv_stat_t stat;
-  bool special;
-  if (o->atomic) return write_atomic(path, data, size, o, stop, syscall);
-  *syscall = "open";
-  int flags = O_WRONLY | O_CREAT | (o->append ? O_APPEND : O_TRUNC);
-  int file = eddy__fs_open_file(path, flags, o->mode, &stat, &special);
-  if (file < 0) return file;
-  if (special) {
-    *fd = file;
-    return 0;
-  }
-  *syscall = "write";
-  int rc = write_all(file, data, size, stop);
-  int closed = eddy__fs_close(file); /* some file systems tell of a full disk only here */
-  return rc < 0 ? rc : closed;
 }
 
 /* --- copy ---------------------------------------------------------------------------------------------------- */

@@ -18,9 +18,14 @@
 int eddy__fs_open(const char *path, int flags, int mode);
 int eddy__fs_close(int fd);
 
-/* Opens without waiting for the other end of a FIFO: a special file (*special: what is no regular file, directory or
- * block device) is non-blocking; a FIFO to write to that nobody reads yet is UV_EAGAIN. A directory is UV_EISDIR. */
+/* Opens non-blocking, which matters for special files only; does not wait for the other end of a FIFO: one to write to
+ * that nobody reads yet is UV_EAGAIN. */
+int eddy__fs_open_unblocked(const char *path, int flags, int mode);
+/* The same, and tells about it. *special: what is no regular file, directory or block device. A directory is
+ * UV_EISDIR. */
 int eddy__fs_open_file(const char *path, int flags, int mode, uv_stat_t *stat, bool *special);
+/* The same of one that is open; closes it when it fails. */
+int eddy__fs_look_at(int fd, uv_stat_t *stat, bool *special);
 /* Makes it blocking. */
 int eddy__fs_set_blocking(int fd, bool blocking);
 
@@ -33,20 +38,16 @@ int eddy__fs_sync(int fd);
 int eddy__fs_stat(const char *path, bool follow, uv_stat_t *stat, const char **syscall);
 int eddy__fs_fstat(int fd, uv_stat_t *stat);
 
-/* The whole file, in memory that the caller frees. Files that do not know their size are read to their end. Of a
- * special file nothing is read: *fd is its descriptor, and the caller's. */
-int eddy__fs_read_file(const char *path, char **data, size_t *size, int *fd,
-                       const atomic_bool *stop, const char **syscall);
+/* The rest of a file, in memory that the caller frees. `expected`: how many bytes it is said to have. */
+int eddy__fs_read_all(int fd, uint64_t expected, char **data, size_t *size, const atomic_bool *stop);
 
-typedef struct eddy__fs_write_options {
-  bool atomic, append;
-  int mode; /* of a new file */
-  bool has_mode;
-} eddy__fs_write_options;
-/* Nothing is written to a special file: as above, or UV_EAGAIN when it is a FIFO that nobody reads. */
-int eddy__fs_write_file(const char *path, const char *data, size_t size,
-                        const eddy__fs_write_options *o, int *fd, const atomic_bool *stop,
-                        const char **syscall);
+/* Writes all of it in pieces, between which it may be stopped; *data and *size say what is left. */
+int eddy__fs_write_all(int fd, const char **data, size_t *size, const atomic_bool *stop);
+
+/* Puts a new file in the place of the one at `path`, or of the one that the link there stands for. `keep`: it has owner
+ * and mode of the old one; `mode` is that of a file where none was. */
+int eddy__fs_replace(const char *path, const char *data, size_t size, int mode, bool keep,
+                     const atomic_bool *stop, const char **syscall);
 
 /* Copies a regular file's bytes and permission bits. `exclusive`: `to` must not be there. */
 int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic_bool *stop,

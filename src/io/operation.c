@@ -69,17 +69,46 @@ int eddy__operation_raise(lua_State *L, const eddy__operation *op) {
   return lua_error(L);
 }
 
-static int k_operation(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  eddy__operation *op = (eddy__operation *)eddy__request_take(L, (eddy__task *)ctx);
-  if (op->job.was_cancelled) return eddy__raise(L, UV_ECANCELED, op->action->wait.name);
+/* [-0, +n, y] */
+static int conclude(lua_State *L, eddy__operation *op) {
   if (op->rc < 0 && !op->action->takes_errors) return eddy__operation_raise(L, op);
   return op->action->finish(L, op);
 }
 
+static int k_operation(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__operation *op = (eddy__operation *)eddy__request_take(L, (eddy__task *)ctx);
+  if (op->job.was_cancelled) return eddy__raise(L, UV_ECANCELED, op->action->wait.name);
+  if (op->action->now != NULL) eddy__place_note(L, &op->place);
+  return conclude(L, op);
+}
+
+static int start(lua_State *L, eddy__operation *op);
+
+/* There was enough in the last turn.   [-0, +n, y] */
+static int k_start(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__wake_check(L, (eddy__task *)ctx);
+  eddy__operation **box = lua_touserdata(L, -1);
+  return start(L, *box);
+}
+
+/* [-0, +n, y] */
+static int start(lua_State *L, eddy__operation *op) {
+  if (op->action->now != NULL && op->place.kind >= EDDY_PLACE_LOCAL) {
+    if (!eddy__now_may(op->job.request.loop)) return eddy__give_way(L, op->job.request.task, k_start);
+    eddy__now_spend(op->job.request.loop, EDDY_NOW_CALLS);
+    op->syscall = op->action->wait.name;
+    if (op->action->now(op)) return conclude(L, op);
+  }
+  if (op->input != NULL) eddy__job_keep(L, &op->job, 2);
+  return eddy__job_run(L, &op->job, &op->action->wait, k_operation);
+}
+
 /* [-0, +n, y] */
 int eddy__operation_run(lua_State *L, eddy__operation *op) {
-  return eddy__job_run(L, &op->job, &op->action->wait, k_operation);
+  if (op->action->now != NULL) op->place = eddy__place_of(L, op->path);
+  return start(L, op);
 }
 
 /* [-0, +0, -] */

@@ -11,6 +11,7 @@
 
 #include "io/fs_work.h"
 #include "io/job.h"
+#include "io/now.h"
 
 typedef struct eddy__operation eddy__operation;
 
@@ -18,6 +19,8 @@ typedef struct eddy__operation eddy__operation;
 typedef struct eddy__action {
   eddy__wait wait; /* its name, and eddy__request_cancel */
   void (*work)(eddy__operation *op);
+  /* Does it on the loop, if that is sure not to take long; returns whether it is done. Or NULL. */
+  bool (*now)(eddy__operation *op);
   /* Pushes the results and returns how many, or goes on waiting. Ends the request, or leaves it to the box. The box is
    * at the top.   [-0, +n, v] */
   int (*finish)(lua_State *L, eddy__operation *op);
@@ -31,8 +34,9 @@ struct eddy__operation {
   int rc;              /* 0, or a libuv code, or a count */
   const char *syscall; /* what has failed */
   char *path, *other;  /* behind the struct; other: NULL where there is one path only */
-  char *data;          /* a result, or what is to be written */
+  char *data;          /* a result */
   size_t size;
+  const char *input;   /* what is to be written: the string at 2 */
   bool owns_data, flag;
   bool is_taken;       /* what undo would undo has an owner */
   void *held;          /* to the end of the operation, when let_go is called; or NULL */
@@ -41,7 +45,10 @@ struct eddy__operation {
   int64_t a, b;
   double times[2];
   uv_stat_t stat;
-  eddy__fs_write_options write;
+  struct {
+    bool atomic, append, has_mode;
+  } write;
+  eddy__place place; /* known, or to be found out when there is a `now` */
   uv_fs_t uv; /* of a call whose results lie in it */
   bool has_uv;
 };
@@ -53,7 +60,7 @@ const char *eddy__check_path(lua_State *L, int arg);
  *   [-0, +1, v] */
 eddy__operation *eddy__operation_new(lua_State *L, const eddy__action *action, int path, int other);
 
-/* Starts it and suspends; `return` its result.   [-0, +n, y] */
+/* Starts it and suspends, or does it at once; `return` its result.   [-0, +n, y] */
 int eddy__operation_run(lua_State *L, eddy__operation *op);
 
 /* Whether nobody waits for it any more: work that takes long looks now and then. */

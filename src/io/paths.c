@@ -299,7 +299,7 @@ static int l_statfs(lua_State *L) {
 /* --- making and removing ------------------------------------------------------------------------------------- */
 
 static void work_mkdir(eddy__operation *op) {
-  op->rc = eddy__fs_mkdir(op->path, op->flag, op->write.mode, &op->syscall);
+  op->rc = eddy__fs_mkdir(op->path, op->flag, (int)op->a, &op->syscall);
 }
 
 /* eddy.fs.mkdir(path, {parents, mode})   [-0, +0, y] */
@@ -313,7 +313,7 @@ static int l_mkdir(lua_State *L) {
   lua_settop(L, 1);
   eddy__operation *op = eddy__operation_new(L, &action, 1, 0);
   op->flag = parents;
-  op->write.mode = mode;
+  op->a = mode;
   return eddy__operation_run(L, op);
 }
 
