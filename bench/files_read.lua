@@ -1,4 +1,4 @@
--- files_read.lua - How fast is a large file read in pieces of 64 KiB, from the page cache (disk) and from tmpfs (memory)?
+-- files_read.lua - How fast is a large file read in pieces of 64 KiB, from the page cache (disk) and from tmpfs?
 -- 256 MiB four times. $BENCH_LARGE and $BENCH_LARGE_MEMORY name the files; without them a temporary one is read.
 local eddy = require "eddy"
 

@@ -280,3 +280,81 @@ describe("eddy.fs", function()
     assert.is_true(eddy.timeout(0.001, eddy.fs.exists, "/"))
   end)
 end)
+
+-- Once a folder is known to be near, small files are read and written in it on the loop.
+describe("a file in a folder that is known", function()
+  local function near(where)
+    if not fs.exists(where) then pending("no " .. where) end
+    local dir = fs.mkdtemp(where .. "/eddy-near-XXXXXX")
+    finally(function() fs.remove(dir, { recursive = true }) end)
+    fs.write_file(dir .. "/f", "first")
+    assert.equal("first", fs.read_file(dir .. "/f"))
+    return dir
+  end
+
+  for _, where in ipairs { "/tmp", "/dev/shm", "." } do
+    it("is read and written as elsewhere, in " .. where, function()
+      local dir = near(where)
+      for _, size in ipairs { 0, 1, 4096, 65535, 65536, 65537, 200000 } do
+        local data = ("x"):rep(size)
+        fs.write_file(dir .. "/f", data)
+        assert.is_true(fs.read_file(dir .. "/f") == data)
+        fs.write_file(dir .. "/f", "more", { append = true })
+        assert.is_true(fs.read_file(dir .. "/f") == data .. "more")
+        local file <close> = eddy.open(dir .. "/f")
+        assert.is_true(file:read("a") == data .. "more")
+      end
+      assert.equal("ENOENT", code(fs.read_file, dir .. "/none"))
+      assert.equal("ENOENT", code(eddy.open, dir .. "/none"))
+      fs.mkdir(dir .. "/d")
+      assert.equal("EISDIR", code(fs.read_file, dir .. "/d"))
+      assert.equal("EISDIR", code(eddy.open, dir .. "/d"))
+      assert.equal("EISDIR", code(fs.write_file, dir .. "/d", "x"))
+      fs.symlink("f", dir .. "/l")
+      assert.equal(200004, #fs.read_file(dir .. "/l"))
+      fs.symlink("/proc/self/status", dir .. "/p")
+      if fs.exists("/proc/self/status") then assert.matches("Name:", fs.read_file(dir .. "/p")) end
+    end)
+
+    it("may be a FIFO all the same, in " .. where, function()
+      local dir = near(where)
+      assert(os.execute("mkfifo " .. dir .. "/p"))
+      local reading = eddy.create_task(fs.read_file, dir .. "/p")
+      fs.write_file(dir .. "/p", "through")
+      assert.equal("through", reading:await())
+      local opening = eddy.create_task(eddy.open, dir .. "/p")
+      local w <close> = eddy.open(dir .. "/p", "w")
+      local r <close> = opening:await()
+      w:write("again\n"):flush()
+      assert.equal("again", r:read("l"))
+    end)
+
+    it("starves nobody, and can be cancelled, in " .. where, function()
+      local dir = near(where)
+      local stop, turns = false, 0
+      local others = eddy.create_task(function()
+        while not stop do
+          eddy.sleep(0)
+          turns = turns + 1
+        end
+      end)
+      for _ = 1, 1000 do fs.read_file(dir .. "/f") end
+      stop = true
+      others:await()
+      assert.is_true(turns > 10)
+      local tasks = {}
+      for i = 1, 100 do
+        tasks[i] = eddy.create_task(function()
+          for _ = 1, 20 do
+            fs.read_file(dir .. "/f")
+            fs.write_file(dir .. "/" .. i, "x")
+          end
+        end)
+      end
+      eddy.sleep(0)
+      for i = 1, 100, 2 do tasks[i]:cancel() end
+      eddy.wait(tasks)
+      for i = 2, 100, 2 do assert.equal("x", fs.read_file(dir .. "/" .. i)) end
+    end)
+  end
+end)

@@ -43,6 +43,8 @@ typedef struct eddy__file {
   bool is_dropped;     /* the userdata is gone */
   bool is_regular;     /* the end is where its size says */
   bool is_fifo;
+  bool is_near;        /* the kernel has told so once: to close what was only read takes no time */
+  bool was_written;
   bool reads_now;      /* the kernel tells whether a read would have to wait for the disk */
   eddy__file_poll *poll; /* of a special file, which does not block: jobs run on the loop, when it is ready; or NULL */
   char *path;

@@ -40,6 +40,7 @@ static int read_cached(eddy__file *f) {
   ssize_t n;
   do n = preadv2(f->fd, &piece, 1, -1, RWF_NOWAIT);
   while (n < 0 && errno == EINTR);
+  if (n >= 0) f->is_near = true;
   if (n > 0 || (n == 0 && is_at_end(f))) return (int)n;
   if (n < 0 && errno != EAGAIN) f->reads_now = false; /* the kernel or the file system cannot, or a job will say why */
 #endif

@@ -115,6 +115,7 @@ static int k_write(lua_State *L, int status, lua_KContext ctx) {
   if (!eddy__file_go_on(L, f, task, status, "write")) {
     raise_late(L, f);
     forget_input(f);
+    f->was_written = true;
   }
   if (f->took_data || size == 0) return return_self(L, f);
   if (size > EDDY_FILE_BUFFER) return write_long(L, f, task, k_write);
@@ -272,7 +273,9 @@ static int k_close(lua_State *L, int status, lua_KContext ctx) {
   int late = f->late_error;
   if (!eddy__file_go_on(L, f, (eddy__task *)ctx, status, "close")) {
     f->is_closed = true;
-    return eddy__file_work(L, f, (eddy__task *)ctx, EDDY_FILE_CLOSE, k_close);
+    if (!f->is_near || f->was_written) return eddy__file_work(L, f, (eddy__task *)ctx, EDDY_FILE_CLOSE, k_close);
+    int rc = eddy__file_finish(f);
+    if (rc < 0) return eddy__file_raise(L, f, rc, "close");
   }
   eddy__file_release(f);
   f->late_error = 0;

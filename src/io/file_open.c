@@ -2,7 +2,7 @@
 /*
  * file_open.c - eddy.open and eddy.lines; see file.h.
  * Owns:   a descriptor from the thread that has opened it until a File has taken it over.
- * Uses:   job.h, fs_work.h.      Used by: io.c, fs.c, paths.c.
+ * Uses:   job.h, fs_work.h, now.h.      Used by: io.c, fs.c, paths.c.
  * Touch:  freely. No thread waits for the other end of a FIFO: to read from it is what waits; to open it for writing is
  *         tried again and again, as no system tells when a reader has come.
  */
@@ -16,12 +16,14 @@
 #include "io/file.h"
 #include "io/fs.h"
 #include "io/job.h"
+#include "io/now.h"
 #include "io/operation.h"
 
 typedef struct opening {
   eddy__job job; /* first */
   int flags, fd;
   bool special, regular;
+  eddy__place place;
   char path[];
 } opening;
 
@@ -34,12 +36,29 @@ static void release_opening(eddy__request *r) {
 static void work_open(eddy__job *job) {
   opening *o = (opening *)job;
   uv_stat_t stat;
-  o->fd = eddy__fs_open_file(o->path, o->flags, 0666, &stat, &o->special);
+  int fd = o->fd; /* was opened on the loop, perhaps */
+  o->fd = fd < 0 ? eddy__fs_open_file(o->path, o->flags, 0666, &stat, &o->special)
+                 : eddy__fs_look_at(fd, &stat, &o->special);
   if (o->fd < 0) return;
   o->regular = (stat.st_mode & S_IFMT) == S_IFREG;
+  if (o->regular && o->place.kind == EDDY_PLACE_UNKNOWN) eddy__place_find(&o->place, o->fd);
   int rc = o->special ? 0 : eddy__fs_set_blocking(o->fd, true);
   if (rc < 0) eddy__fs_close(o->fd);
   if (rc < 0) o->fd = rc;
+}
+
+/* A regular file, to read, whose name is in memory: opens it. Else a thread goes on with o->fd. */
+static bool open_now(opening *o) {
+  uint64_t size;
+  bool good;
+  eddy__loop *loop = o->job.request.loop;
+  if (o->flags != O_RDONLY || o->place.kind < EDDY_PLACE_LOCAL || !eddy__now_may(loop)) return false;
+  eddy__now_spend(loop, EDDY_NOW_CALLS);
+  int fd = eddy__place_open(&o->place, o->path, &size, &good);
+  if (fd < 0) return false;
+  o->fd = fd;
+  o->regular = good;
+  return good && eddy__fs_set_blocking(fd, true) == 0;
 }
 
 /* [-0, +1, v] */
@@ -84,6 +103,8 @@ static int start_open(lua_State *L, int flags, const char *name, lua_KFunction k
   memcpy(o->path, path, size + 1);
   o->flags = flags;
   o->fd = -1;
+  o->place = eddy__place_of(L, o->path);
+  if (open_now(o)) return k(L, LUA_OK, (lua_KContext)task);
   return eddy__job_run(L, &o->job, &wait, k);
 }
 
@@ -92,6 +113,7 @@ static opening *opened(lua_State *L, eddy__task *task) {
   opening *o = (opening *)eddy__request_take(L, task);
   if (o->job.was_cancelled) eddy__raise(L, UV_ECANCELED, "open");
   if (o->fd < 0 && o->fd != UV_EAGAIN) eddy__raise_about(L, o->fd, "open", "path", o->path);
+  eddy__place_note(L, &o->place);
   return o;
 }
 

@@ -16,7 +16,10 @@
 #include "core/loop.h"
 
 /* So much is read and written in one turn of the loop by all together; then the others come first. Up to 100 µs. */
-enum { EDDY_NOW_BYTES = 524288, EDDY_NOW_CALLS = 16384 /* what opening and closing counts for */ };
+enum {
+  EDDY_NOW_BYTES = 524288,
+  EDDY_NOW_CALLS = 16384 /* what opening and closing counts for */
+};
 
 static inline bool eddy__now_may(eddy__loop *loop) {
   if (loop->read_turn != loop->turns) {
@@ -49,8 +52,8 @@ void eddy__place_note(lua_State *L, const eddy__place *place);
 /* In a thread: finds out by a file that is open. */
 void eddy__place_find(eddy__place *place, int fd);
 
-/* Opens a file to read in a place that is known: its descriptor, or UV_EAGAIN. *good: it is a regular file of that place,
- * and *size is what fstat says; else a thread has to go on with it. */
+/* Opens a file to read in a place that is known: its descriptor, or UV_EAGAIN. *good: it is a regular file of that
+ * place, and *size is what fstat says; else a thread has to go on with it. */
 int eddy__place_open(const eddy__place *place, const char *path, uint64_t *size, bool *good);
 
 /* Reads what is in memory: how many bytes, or UV_EAGAIN. */
