@@ -133,6 +133,8 @@ describe("eddy.fs.walk", function()
     end
     assert.same({ ": b c long | 1 link", "/b:  | 5" }, steps(dir, { on_error = note }, too_long))
     assert.same({ "ENAMETOOLONG nnn" }, errors)
+    assert.same({}, steps(dir .. "/none", { on_error = note }))
+    assert.equal("ENOENT one", errors[2])
     assert.error_matches(function() steps(dir, nil, too_long) end, "ENAMETOOLONG")
   end)
 

@@ -227,9 +227,10 @@ static int l_tostring(lua_State *L) {
 static void work_open(eddy__operation *op) {
   op->syscall = "open";
   op->rc = op->fd = eddy__tree_open(op->path);
+  if (op->rc < 0) op->fd = -1;
 }
 
-/* Takes over the descriptor. The path is at 1, the function for errors or nil at 2.   [-0, +1, v] */
+/* Takes over the descriptor, if there is one. The path is at 1, the function for errors or nil at 2.   [-0, +1, v] */
 static void push_walk(lua_State *L, eddy__operation *op) {
   walk *w = eddy__object_new(L, &type_walk, sizeof *w, SLOT_COUNT);
   lua_pushvalue(L, 1);
@@ -241,6 +242,7 @@ static void push_walk(lua_State *L, eddy__operation *op) {
   lua_rawseti(L, -2, 1);
   lua_setiuservalue(L, -2, SLOT_PENDING);
   w->follow = op->flag;
+  if (op->rc < 0) return;
   w->top = calloc(1, sizeof *w->top);
   if (w->top == NULL) eddy__raise_about(L, UV_ENOMEM, "open", "path", op->path);
   w->top->fd = op->fd;
@@ -248,20 +250,34 @@ static void push_walk(lua_State *L, eddy__operation *op) {
   op->fd = -1;
 }
 
-static int finish_open(lua_State *L, eddy__operation *op) {
-  push_walk(L, op);
-  eddy__request_end(&op->job.request);
+/* The walk is at the top.   [-0, +3, -] */
+static int k_opened(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
   lua_pushnil(L);
   lua_pushnil(L);
   lua_pushvalue(L, -3);
   return 4;
 }
 
+static int finish_open(lua_State *L, eddy__operation *op) {
+  if (op->rc < 0 && lua_isnil(L, 2)) return eddy__operation_raise(L, op);
+  push_walk(L, op);
+  if (op->rc < 0) { /* the script hears of it, and the walk is over */
+    lua_pushvalue(L, 2);
+    eddy__os_error_push(L, op->rc, op->syscall, "path", op->path);
+    eddy__request_end(&op->job.request);
+    lua_callk(L, 1, 0, 0, k_opened);
+  } else {
+    eddy__request_end(&op->job.request);
+  }
+  return k_opened(L, LUA_OK, 0);
+}
+
 /* eddy.fs.walk(path, {follow, on_error}) -> Walk, nil, nil, Walk   [-0, +4, y] */
 static int l_walk(lua_State *L) {
   static const char *const options[] = {"follow", "on_error", NULL};
   static const eddy__action action = {
-    .wait = {"walk", eddy__request_cancel}, .work = work_open, .finish = finish_open};
+    .wait = {"walk", eddy__request_cancel}, .work = work_open, .finish = finish_open, .takes_errors = true};
   eddy__check_path(L, 1);
   bool given = eddy__check_options(L, 2, options);
   bool follow = eddy__option_boolean(L, 2, "follow", false);

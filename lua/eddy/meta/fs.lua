@@ -316,7 +316,7 @@ function eddy.fs.statfs(path) end
 
 ---@class eddy.WalkOptions
 ---@field follow? boolean go through links to directories, too
----@field on_error? fun(err: eddy.OSError) for a directory that cannot be read and is passed over; may wait
+---@field on_error? fun(err: eddy.OSError) for a directory, the top too, that cannot be read and is passed over
 
 ---Where a walk has got to. `walk()` is one step, `walk:close()` ends it, as does the end of a `for` loop.
 ---@class eddy.Walk
