@@ -4,8 +4,8 @@ local rounds, wanted, output = tonumber(arg[1]), "," .. arg[2] .. ",", arg[3]
 local names = { table.unpack(arg, 4) }
 local bin, lua = os.getenv("BENCH_BIN"), os.getenv("BENCH_LUA")
 
--- Each peer: what says its version (and fails where it is missing), and what asks it the question %s; `files`: one about
--- files, if that is another program.
+-- Each peer: what says its version (and fails where it is missing), and what asks it the question %s; `files`: a
+-- question about files, if that is another program.
 local peers = {
   { name = "eddy", version = bin .. "/eddy --version", ask = bin .. "/eddy bench/%s.lua" },
   { name = "resume", version = "test -x " .. bin .. "/resume && echo bare lua_resume", ask = bin .. "/resume %s",
