@@ -34,7 +34,9 @@ local TYPES = {
   { "context", "Context", "run get copy" },
   { "exception_group", "ExceptionGroup", "split subgroup" },
   { "stream", "stream", "read read_exactly read_until lines at_eof write drain shutdown set_write_buffer_limits close "
-    .. "abort is_closing wait_closed" },
+    .. "abort is_closing wait_closed send_file" },
+  { "stream", "StreamPair", "peername sockname fileno" },
+  { "pipe_end", "Pipe", "peername sockname fileno" },
   { "tcp", "TCP", "set_nodelay set_keepalive peername sockname fileno" },
   { "server", "Server", "serve_forever close wait_closed close_clients abort_clients sockets address is_serving" },
 }
@@ -108,7 +110,7 @@ end)
 describe("metamethods that are called by hand refuse", function()
   for _, object in ipairs { "future", "task", "coro", "generator", "loop", "handle", "scope", "group", "runner", "lock",
     "semaphore", "event", "condition", "barrier", "queue", "channel", "pool", "iterator", "hold", "var", "context",
-    "token", "stream", "tcp", "server" } do
+    "token", "stream", "pipe_end", "tcp", "server" } do
     for _, wrong in ipairs { "", "nil", "{}", "1", "noop", "file", "light", "thread", "err", "other" } do
       it(("what is no %s: (%s)"):format(object, wrong), function()
         local call = misuse.prepare(object .. ", handle, future")   -- for its objects

@@ -81,6 +81,12 @@ function objects.stream()
   return near
 end
 
+function objects.pipe_end()
+  local reader, writer = eddy.pipe()
+  peers[reader] = writer
+  return reader
+end
+
 function objects.server() return eddy.start_server(function(conn) conn:read() end, "127.0.0.1", 0) end
 
 function objects.tcp()
@@ -108,6 +114,7 @@ end
 local endings = {
   stream = end_stream,
   tcp = end_stream,
+  pipe_end = end_stream,
   server = function(server)
     server:close()
     server:abort_clients()

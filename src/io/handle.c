@@ -7,6 +7,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#ifndef _WIN32
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
 
 #include "base/error.h"
 
@@ -83,12 +88,55 @@ static void on_closed(uv_handle_t *uv) {
   if (h->is_dropped) h->kind->release(h);
 }
 
+#ifdef _WIN32
+void eddy__handle_identify(eddy__handle *h) { (void)h; }
+
+bool eddy__handle_is_own(const eddy__handle *h) {
+  (void)h;
+  return true;
+}
+
+static void close_uv(eddy__handle *h) { uv_close(h->uv, on_closed); }
+#else
+static bool look(const eddy__handle *h, struct stat *st) {
+  uv_os_fd_t fd;
+  return uv_fileno(h->uv, &fd) == 0 && fstat(fd, st) == 0;
+}
+
+void eddy__handle_identify(eddy__handle *h) {
+  struct stat st;
+  if (!look(h, &st)) return;
+  h->dev = (uint64_t)st.st_dev;
+  h->ino = (uint64_t)st.st_ino;
+}
+
+bool eddy__handle_is_own(const eddy__handle *h) {
+  struct stat st;
+  return h->ino == 0 || (look(h, &st) && (uint64_t)st.st_ino == h->ino && (uint64_t)st.st_dev == h->dev);
+}
+
+/* libuv closes the number that it has, whoever that belongs to by now: such a stranger gets it back at once. */
+static void close_uv(eddy__handle *h) {
+  uv_os_fd_t fd;
+  int kept = -1, flags = 0;
+  if (!eddy__handle_is_own(h) && uv_fileno(h->uv, &fd) == 0) {
+    flags = fcntl(fd, F_GETFD);
+    kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  }
+  uv_close(h->uv, on_closed);
+  if (kept < 0) return;
+  (void)dup2(kept, fd);
+  (void)fcntl(fd, F_SETFD, flags);
+  close(kept);
+}
+#endif
+
 void eddy__handle_close(eddy__handle *h) {
   if (!h->is_open || h->is_closing) return;
   h->is_closing = true;
   h->was_asked = true;
   h->kind->on_closing(h);
-  uv_close(h->uv, on_closed);
+  close_uv(h);
 }
 
 typedef struct search {

@@ -30,6 +30,7 @@ struct eddy__handle {
   bool is_open, is_closing, is_dropped;
   bool was_asked;   /* to close, perhaps a little later */
   bool is_quiet;    /* eddy's own business still: nobody is warned of it */
+  uint64_t dev, ino; /* what its descriptor is open on; 0: nobody has looked */
   char opened_at[EDDY_PLACE_SIZE];
 };
 
@@ -42,6 +43,11 @@ void eddy__handle_opened(eddy__handle *h);
 
 /* Closes it now; one that is not open or closes already is left alone. */
 void eddy__handle_close(eddy__handle *h);
+
+/* Notes what the descriptor is open on. Afterwards: whether it still is, or somebody has closed it behind our back, in
+ * which case its number may be another's by now. Such a number is left alone when the handle is closed. */
+void eddy__handle_identify(eddy__handle *h);
+bool eddy__handle_is_own(const eddy__handle *h);
 
 /* Whether a handle of this loop has the descriptor. Looks at all of them. */
 bool eddy__handle_has(const eddy__loop *loop, int fd);

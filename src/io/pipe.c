@@ -45,7 +45,8 @@ static void set_flag(int fd, int flag, bool on) {
 static void on_closing(eddy__handle *h) {
   eddy__pipe *p = (eddy__pipe *)h;
   uv_os_fd_t fd;
-  if (p->was_blocking && uv_fileno(h->uv, &fd) == 0) set_flag(fd, O_NONBLOCK, false);
+  if (p->was_blocking && eddy__handle_is_own(h) && uv_fileno(h->uv, &fd) == 0)
+    set_flag(fd, O_NONBLOCK, false);
   eddy__stream_on_closing(h);
 }
 
@@ -86,6 +87,7 @@ int eddy__pipe_open(eddy__pipe *p, int fd) {
   if (eddy__handle_has(p->stream.handle.loop, fd)) return UV_EEXIST;
   rc = uv_pipe_open(&p->stream.uv.pipe, fd);
   if (rc < 0) return rc;
+  eddy__handle_identify(&p->stream.handle);
   p->was_blocking = (flags & O_NONBLOCK) == 0;
   eddy__unix_names(fd, &p->local, &p->peer);
   return 0;
@@ -93,8 +95,11 @@ int eddy__pipe_open(eddy__pipe *p, int fd) {
 
 int eddy__pipe_take(eddy__pipe *p, int fd) {
   int rc = uv_pipe_open(&p->stream.uv.pipe, fd);
-  if (rc == 0) eddy__unix_names(fd, &p->local, &p->peer);
-  return rc;
+  if (rc < 0) return rc;
+  eddy__handle_identify(&p->stream.handle);
+  eddy__stream_is_socket(&p->stream);
+  eddy__unix_names(fd, &p->local, &p->peer);
+  return 0;
 }
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
@@ -152,6 +157,8 @@ static int l_pipe(lua_State *L) {
     if (rc == 0) rc = other;
   }
   if (rc == 0) {
+    eddy__handle_identify(&reader->stream.handle);
+    eddy__handle_identify(&writer->stream.handle);
     snprintf(reader->what, sizeof reader->what, "pipe %d <- %d", fds[0], fds[1]);
     snprintf(writer->what, sizeof writer->what, "pipe %d -> %d", fds[1], fds[0]);
     return 2;

@@ -140,6 +140,8 @@ static int k_read(lua_State *L, int status, lua_KContext ctx);
 
 int eddy__stream_start_reading(eddy__stream *s) {
   if (s->is_reading || eddy__stream_is_closing(s)) return 0;
+  if (!eddy__handle_is_own(&s->handle)) return UV_EBADF; /* libuv would abort when it polls that */
+  if (s->transport == NULL && !uv_is_readable(&s->uv.stream)) return UV_EBADF;
   s->is_reading = true; /* before: a transport may stop at once */
   int rc = s->transport != NULL ? s->transport->start(s) : uv_read_start(&s->uv.stream, on_alloc, on_read);
   if (rc < 0) s->is_reading = false;

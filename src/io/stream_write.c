@@ -320,6 +320,7 @@ static void check_pieces(lua_State *L, int last) {
 
 /* [-0, +0, v] */
 static void raise_write(lua_State *L, eddy__stream *s, int rc) {
+  if (rc == UV_EPIPE && s->transport == NULL && !uv_is_writable(&s->uv.stream)) rc = UV_EBADF;
   s->write_error = rc;
   s->error_was_told = true;
   eddy__raise(L, rc, "write");

@@ -69,6 +69,7 @@ void eddy__tcp_connected(eddy__tcp *t, const eddy__tcp_options *o, const eddy__a
   eddy__address a;
   int size = sizeof a;
   eddy__stream_is_socket(&t->stream);
+  eddy__handle_identify(&t->stream.handle);
   if (local != NULL)
     t->local = *local;
   else if (uv_tcp_getsockname(&t->stream.uv.tcp, &a.any, &size) == 0)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * raw_close.c - a host that closes descriptors behind the back of streams: an OSError, and nobody else's descriptor is
+ * touched.
+ */
+#include <unistd.h>
+
+#include "check.h"
+
+static int l_close(lua_State *L) {
+  lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
+  return 1;
+}
+
+static int l_is_open(lua_State *L) {
+  int copy = dup((int)luaL_checkinteger(L, 1));
+  if (copy >= 0) close(copy);
+  lua_pushboolean(L, copy >= 0);
+  return 1;
+}
+
+static const char script[] =
+  "local eddy = require 'eddy'\n"
+  "local make = {}\n"
+  "function make.tcp()\n"
+  "  local arrived = eddy.get_running_loop():create_future()\n"
+  "  local gate = eddy.Event()\n"
+  "  local server = eddy.start_server(function(c) arrived:set_result(c) gate:wait() end, '127.0.0.1', 0)\n"
+  "  local near = eddy.open_connection(server:address())\n"
+  "  return near, arrived:await(), function() gate:set() server:close() server:wait_closed() end\n"
+  "end\n"
+  "function make.unix()\n"
+  "  local arrived = eddy.get_running_loop():create_future()\n"
+  "  local gate, name = eddy.Event(), '\\0eddy-raw-' .. eddy.time()\n"
+  "  local server = eddy.start_unix_server(function(c) arrived:set_result(c) gate:wait() end, name)\n"
+  "  local near = eddy.open_unix_connection(name)\n"
+  "  return near, arrived:await(), function() gate:set() server:close() server:wait_closed() end\n"
+  "end\n"
+  "function make.pipe() local r, w = eddy.pipe() return r, w, function() end end\n"
+  "local function raises_ebadf(f, ...)\n"
+  "  local ok, err = pcall(f, ...)\n"
+  "  assert(not ok and eddy.is_error(err, eddy.OSError), tostring(err))\n"
+  "  assert(err.code == 'EBADF', tostring(err))\n"
+  "end\n"
+  "for name, open in pairs(make) do\n"
+  "  -- closed, and its number is free\n"
+  "  local near, far, over = open()\n"
+  "  assert(raw.close(near:fileno()) and raw.close(far:fileno()))\n"
+  "  raises_ebadf(near.read, near)\n"
+  "  raises_ebadf(far.write, far, 'x')\n"
+  "  near:close() far:abort()\n"
+  "  near:wait_closed() over()\n"
+  "  -- closed, and its number is another's\n"
+  "  for _, path in ipairs { '/dev/null', '/proc/self/stat' } do\n"
+  "    near, far, over = open()\n"
+  "    local fd = near:fileno()\n"
+  "    assert(raw.close(fd))\n"
+  "    local file = assert(io.open(path))\n"
+  "    local other = fd\n"
+  "    raises_ebadf(near.read, near)\n"
+  "    near:close()\n"
+  "    near:wait_closed()\n"
+  "    assert(raw.is_open(other), name)\n"
+  "    assert(file:close())\n"
+  "    assert(not raw.is_open(other), name)\n"
+  "    far:abort() over()\n"
+  "  end\n"
+  "  -- the loop goes on\n"
+  "  near, far, over = open()\n"
+  "  far:write('fine\\n')\n"
+  "  assert(near:read() == 'fine')\n"
+  "  near:close() far:close() over()\n"
+  "end\n"
+  "return 'done'\n";
+
+int main(void) {
+  static const luaL_Reg raw[] = {
+    {"close", l_close}, {"is_open", l_is_open}, {NULL, NULL}};
+  lua_State *L = new_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  luaL_newlib(L, raw);
+  lua_setglobal(L, "raw");
+  spawn(loop, L, "=script", script);
+  int status = eddy_run(loop, L, 1);
+  if (status != EDDY_OK) fprintf(stderr, "%s\n", eddy_error_text(L, 1));
+  CHECK_INT(EDDY_OK, status);
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+  return 0;
+}
