@@ -113,6 +113,17 @@ describe("eddy.stdin #plain", function()
     ]])
   end)
 
+  it("does not hide a deadlock, once what was asked for is there, or is not wanted any more", function()
+    for _, ask in ipairs {
+      [[feed:write("x\n") eddy.stdin:read()]], "eddy.move_on_after(0.01, eddy.stdin.read, eddy.stdin)",
+    } do
+      local script = "local feed = eddy.open_pipe(3) " .. ask .. " eddy.get_running_loop():create_future():await()"
+      local line = "mkfifo /tmp/eddy-$$; timeout 10 %s 3<>/tmp/eddy-$$ </tmp/eddy-$$; rm /tmp/eddy-$$"
+      local _, err = sh(line:format(run(script)))
+      assert.matches("DeadlockError", err)
+    end
+  end)
+
   it("reads no more than is asked for, so a program that is started has the rest", function()
     assert.equal("first\nchild: second\n", fed [[
       feed:write("first\n")

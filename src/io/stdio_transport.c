@@ -24,6 +24,10 @@ static eddy__stdio *stdio_of(eddy__stream *s) { return (eddy__stdio *)s; }
 
 static size_t in_queue(const eddy__stdio *s) { return s->out_end - s->out_start; }
 
+static bool is_wanted(const eddy__stream *s) {
+  return s->is_reading && (s->is_hungry || !eddy__list_empty(&s->watchers));
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* Polls for what is wanted now. Returns 0 or a libuv code. */
@@ -210,6 +214,7 @@ static void go_on_reading(eddy__stdio *s) {
   else if (n <= 0)
     n = n == 0 ? UV_EOF : -errno;
   eddy__stream_received(&s->stream, memory, n);
+  if (!is_wanted(&s->stream)) eddy__stream_stop_reading(&s->stream); /* nothing keeps the loop from ending */
 }
 
 /* Whether a read would not block. */
@@ -229,10 +234,6 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 }
 
 /* --- files --------------------------------------------------------------------------------------------------- */
-
-static bool is_wanted(const eddy__stream *s) {
-  return s->is_reading && (s->is_hungry || !eddy__list_empty(&s->watchers));
-}
 
 /* Gives the stream what a thread has read. */
 static void deliver(eddy__stdio *s) {

@@ -131,6 +131,7 @@ static void cancel_read(eddy__task *task, eddy__cancelling *request) {
   eddy__stream *s = task->waits_for;
   s->reader = NULL;
   s->is_hungry = false;
+  if (s->is_thrifty) eddy__stream_stop_reading(s);
   eddy__cancel_wait(task);
 }
 
