@@ -1,11 +1,12 @@
--- task_await.lua - How many futures a second can one task await that another task settles?
--- A future is new each time; a round is one future and two switches.
+-- task_await.lua - How many futures a second are awaited by one task and settled by another?
+-- one: a task awaits a new future each time; that is making it, and two switches. many: a thousand tasks await one
+-- each, and one task settles them all: one switch each; they were made before.
 local eddy = require "eddy"
 
-local N <const> = 1000000
+local N <const>, TASKS <const> = 1000000, 1000
 local loop = eddy.get_running_loop()
-local future
 
+local future
 local start = eddy.time()
 local waiter = eddy.create_task(function()
   for _ = 1, N do
@@ -20,4 +21,24 @@ eddy.create_task(function()
   end
 end)
 waiter:await()
-print(("task_await\teddy\t%.0f\tawaits/s"):format(N / (eddy.time() - start)))
+print(("task_await.one\teddy\t%.0f\tawaits/s"):format(N / (eddy.time() - start)))
+
+local rounds = {}
+for round = 1, N // TASKS do
+  rounds[round] = {}
+  for i = 1, TASKS do rounds[round][i] = loop:create_future() end
+end
+local group <close> = eddy.TaskGroup()
+for i = 1, TASKS do
+  group:create_task(function()
+    for round = 1, N // TASKS do rounds[round][i]:await() end
+  end)
+end
+eddy.sleep(0)
+start = eddy.time()
+for round = 1, N // TASKS do
+  local futures = rounds[round]
+  for i = 1, TASKS do futures[i]:set_result(i) end
+  eddy.sleep(0)
+end
+print(("task_await.many\teddy\t%.0f\tawaits/s"):format(N / (eddy.time() - start)))

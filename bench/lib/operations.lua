@@ -50,6 +50,25 @@ function operations.await(n)                      -- a future is made, awaited, 
   waiter:await()
 end
 
+function operations.settle(n)                     -- futures are awaited by a thousand tasks, and settled by one
+  local loop, rounds = eddy.get_running_loop(), {}
+  for round = 1, n // 1000 do
+    rounds[round] = {}
+    for i = 1, 1000 do rounds[round][i] = loop:create_future() end
+  end
+  local group <close> = eddy.TaskGroup()
+  for i = 1, 1000 do
+    group:create_task(function()
+      for round = 1, n // 1000 do rounds[round][i]:await() end
+    end)
+  end
+  eddy.sleep(0)
+  for round = 1, n // 1000 do
+    for i = 1, 1000 do rounds[round][i]:set_result(i) end
+    eddy.sleep(0)
+  end
+end
+
 function operations.queue(n)                      -- an item goes to another task and back
   local a, b = eddy.Queue(1), eddy.Queue(1)
   local echo = eddy.create_task(function()

@@ -60,7 +60,7 @@ void eddy__future_settle(eddy__future *f, uint8_t state) {
 
 /* [-n, +0, m] */
 void eddy__future_resolve(lua_State *L, eddy__future *f, int idx, int n) {
-  if (n == 0) {
+  if (n == 0) { /* a CancelledError may be there that was never raised */
     lua_pushnil(L);
     lua_setiuservalue(L, idx, EDDY_UV_VALUE);
   } else if (n == 1) {
@@ -210,7 +210,11 @@ static int l_exception(lua_State *L) {
 /* f:set_result(...)   [-0, +0, v] */
 static int l_set_result(lua_State *L) {
   eddy__future *f = check_settable(L, "set_result");
-  eddy__future_resolve(L, f, 1, lua_gettop(L) - 1);
+  int n = lua_gettop(L) - 1;
+  if (n == 0)
+    eddy__future_settle(f, EDDY_F_DONE); /* its user value is nil already */
+  else
+    eddy__future_resolve(L, f, 1, n);
   return 0;
 }
 
