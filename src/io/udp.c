@@ -440,7 +440,7 @@ void eddy__udp_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg meta[] = {
     {"__gc", l_gc}, {"__close", l_close}, {"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open_datagram", eddy__udp_l_open}, {NULL, NULL}};
-  static const eddy__selectable selectable = {is_ready, watch, "recv_nowait"};
+  static const eddy__selectable selectable = {is_ready, watch, "recv_nowait", NULL};
   eddy__object_type(L, &type_udp, NULL, methods, meta, lua_gettop(L) - 1);
   eddy__selectable_set(L, &selectable);
   lua_getfield(L, -1, "__index");
