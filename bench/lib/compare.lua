@@ -4,6 +4,20 @@ local rounds, wanted, output = tonumber(arg[1]), "," .. arg[2] .. ",", arg[3]
 local names = { table.unpack(arg, 4) }
 local bin, lua = os.getenv("BENCH_BIN"), os.getenv("BENCH_LUA")
 
+-- The lines of a command's output, and whether it succeeded.
+local function lines_of(command)
+  local pipe, lines = io.popen(command), {}
+  for line in pipe:lines() do lines[#lines + 1] = line end
+  return lines, pipe:close() == true
+end
+
+-- The Python that has uvloop: a package of the system may be seen by its own Python only.
+local uv_python = "python3"
+for _, path in ipairs { "python3", "/usr/bin/python3" } do
+  local _, found = lines_of(path .. " -c 'import uvloop' 2>/dev/null")
+  if found then uv_python = path break end
+end
+
 -- Each peer: what says its version (and fails where it is missing), and what asks it the question %s; `files`: a
 -- question about files, if that is another program.
 local peers = {
@@ -21,19 +35,12 @@ local peers = {
     ask = lua .. " bench/peers/cqueues.lua %s" },
   { name = "asyncio", version = [[python3 -c 'import platform; print("Python", platform.python_version())']],
     ask = "python3 bench/peers/python.py asyncio %s" },
-  { name = "uvloop", version = [[python3 -c 'import uvloop; print("uvloop", uvloop.__version__)']],
-    ask = "python3 bench/peers/python.py uvloop %s" },
-  { name = "go", version = "test -x " .. bin .. "/go && go version", ask = "GOMAXPROCS=1 " .. bin .. "/go %s",
-    files = bin .. "/files-go %s", only = "servers" },
+  { name = "uvloop", version = uv_python .. [[ -c 'import uvloop; print("uvloop", uvloop.__version__)']],
+    ask = uv_python .. " bench/peers/python.py uvloop %s" },
+  { name = "go", version = "test -x " .. bin .. "/go && go version", ask = "env GOMAXPROCS=1 " .. bin .. "/go %s",
+    files = bin .. "/files-go %s" },
   { name = "node", version = "node -p '\"Node \" + process.versions.node'", ask = "node bench/peers/node.js %s" },
 }
-
--- The lines of a command's output, and whether it succeeded.
-local function lines_of(command)
-  local pipe, lines = io.popen(command), {}
-  for line in pipe:lines() do lines[#lines + 1] = line end
-  return lines, pipe:close() == true
-end
 
 local function read_file(path)
   local file <close> = assert(io.open(path))
