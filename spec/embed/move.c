@@ -137,13 +137,18 @@ static void run(lua_State *L, const char *script, char **arguments) {
 }
 
 int main(int argc, char **argv) {
+#ifdef NDEBUG
+  static char many[] = "20000", *cases[] = {many, NULL};
+#else
+  static char many[] = "2000", *cases[] = {many, NULL};
+#endif
   lua_State *L = new_state();
   there = new_state();
   if (argc > 1) {
     run(L, argv[1], argv + 2);
   } else {
     run(L, "spec/embed/move.lua", NULL);
-    run(L, "spec/embed/move_property.lua", NULL);
+    run(L, "spec/embed/move_property.lua", cases);
   }
   lua_close(there);
   lua_close(L);

@@ -213,6 +213,38 @@ test("metatables", function()
   same(nil, next(log))
 end)
 
+test("no finalizer and no hook while values are looked at", function()
+  local big, finalized, hooked = {}, 0, 0
+  for i = 1, 5000 do big[i] = { i } end
+  local function litter()   -- garbage whose finalizers change what is packed
+    for _ = 1, 200 do
+      setmetatable({}, { __gc = function()
+        finalized = finalized + 1
+        big["key" .. finalized] = finalized
+      end })
+    end
+  end
+  local pause = collectgarbage("setpause", 0)
+  local function hook()
+    hooked = hooked + 1
+    big.hooked = hooked
+  end
+  local run = 0   -- finalizers that ran meanwhile
+  for _ = 1, 20 do
+    litter()
+    debug.sethook(hook, "c")
+    local hooks, before = hooked, finalized
+    pack(VALUES, big, print)
+    local calls, after = hooked - hooks, finalized
+    debug.sethook()
+    run = run + after - before
+    same(1, calls, "calls that the hook saw")   -- that of pack
+  end
+  same(0, run, "finalizers")
+  collectgarbage("setpause", pause)
+  same(true, finalized > 0)
+end)
+
 test("buffers", function()
   local b = eddy.buffer("hello")
   local c, d = move(b, { b })

@@ -1,5 +1,5 @@
 -- move_property.lua - random values that move to another state and back are equal in structure, sharing and cycles.
--- Run by move.c; by hand: build/release/embed/move spec/embed/move_property.lua CASES SEED
+-- Run by move.c; by hand: build/release/embed/move spec/embed/move_property.lua 100000 SEED
 local host, cases, seed = ...
 local eddy = require "eddy"
 

@@ -19,6 +19,7 @@ local seeds = {
   buffers = { eddy.buffer("bytes"), eddy.buffer(0) },
   names = { print, string.format, string, _G },
   deep = { deep },
+  wrapped = { eddy.async(print), eddy.generator(print), eddy.ContextVar("v", { 1 }) },
 }
 for name, values in pairs(seeds) do
   local n = 0

@@ -117,13 +117,14 @@ static int put_table(eddy__packer *p, lua_State *L, int idx) {
   eddy__seen *s = eddy__packer_find(p, address);
   if (eddy__packer_has(p, s)) return put_again(p, s->value);
   int64_t number = 0;
-  bool named;
-  int rc = put_name(p, L, idx, &named), tag = tag_of_table(L, idx, &number);
-  if (rc != PACK_DONE || named) return rc;
+  int tag = tag_of_table(L, idx, &number);
   if (tag == TAG_ERROR_CLASS) {
     uint8_t class = (uint8_t)number;
     return put(p, tag, &class, sizeof class);
   }
+  bool named;
+  int rc = put_name(p, L, idx, &named);
+  if (rc != PACK_DONE || named) return rc;
   bool is_own = tag == TAG_TABLE_META && number >= 0 && number < EDDY_E_COUNT;
   if (tag != TAG_TABLE && !is_own && p->deep == 0) return PACK_NAMES; /* the class may be a module's */
   if (eddy__packer_add(p, L, idx, address) != PACK_DONE) return PACK_NO_MEMORY;
