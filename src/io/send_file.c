@@ -243,7 +243,7 @@ static int finish_open(lua_State *L, eddy__operation *op) {
 /* stream:send_file(path, offset, count) -> bytes sent   [-0, +1, y] */
 int eddy__stream_l_send_file(lua_State *L) {
   static const eddy__action action = {
-    {"send_file", eddy__request_cancel}, work_open, finish_open, false, NULL};
+    .wait = {"send_file", eddy__request_cancel}, .work = work_open, .finish = finish_open};
   static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   eddy__stream *stream = eddy__stream_check(L, 1);
   eddy__check_path(L, 2);
