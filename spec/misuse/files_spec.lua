@@ -62,8 +62,8 @@ local OTHERS = {
   { "setvbuf", 2, "f:setvbuf('no', %s)", { "'x'", "0.5", "{}" } },
 }
 
-local METHODS = { "read", "read_exactly", "read_until", "lines", "write", "flush", "setvbuf", "sync", "truncate", "seek",
-  "stat", "close" }
+local METHODS = { "read", "read_exactly", "read_until", "lines", "write", "flush", "setvbuf", "sync", "truncate",
+  "seek", "stat", "close" }
 local ARGUMENTS = { read_exactly = ", 1", read_until = ", 'x'", write = ", 'x'", setvbuf = ", 'no'" }
 
 describe("a path", function()
