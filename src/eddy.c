@@ -111,12 +111,22 @@ static bool close_may_wait(lua_State *L) {
   return may;
 }
 
+/* Makes Lua make the metatable of luaL_Buffer's boxes: should memory fail it in the middle of that, all later ones would
+ * be broken.   [-0, +0, m] */
+static void make_box(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1);
+  luaL_pushresultsize(&b, 0);
+  lua_pop(L, 1);
+}
+
 /* [-0, +1, v] */
 EDDY_API int luaopen_eddy(lua_State *L) {
   luaL_checkversion(L);
   luaL_checkstack(L, 40, NULL);
   eddy__runtime *rt = eddy__runtime_open(L);
   if (!rt->is_checked && !close_may_wait(L)) return luaL_error(L, "eddy needs Lua 5.4.3 or newer");
+  if (!rt->is_checked) make_box(L);
   rt->is_checked = true;
   lua_newtable(L);
   eddy__error_open(L);

@@ -9,7 +9,8 @@ local torture = ...
 local eddy = require "eddy"
 
 local stage = { check = torture.check, may_take = torture.may_take, may_deadlock = torture.may_deadlock,
-  may_report = torture.may_report, starved = torture.starved }
+  may_report = torture.may_report, starved = torture.starved,
+  is_hard = torture.is_hard }
 
 ---Calls f(...), which must raise an error that `is_expected` (a class, or a part of the text) describes; returns that.
 ---Any other error goes on.
@@ -32,6 +33,9 @@ function stage.is(err, expected)
   return eddy.is_error(err, expected)
 end
 
+---Whether that error may be for lack of memory.
+function stage.is_starving(err) return torture.explains(err) end
+
 ---Checks that both are equal; `if_fed`: unless memory has failed somebody who had a part in it.
 function stage.equal(expected, value, what, if_fed)
   if expected == value or if_fed and torture.starved() then return end
@@ -48,8 +52,13 @@ function stage.hold(seconds)
   end })
 end
 
----A task; with an error of its own that is no surprise if it says "boom".
-stage.spawn = eddy.create_task
+local folders = 0
+
+---The path of a folder that is not there yet; it is removed after the run.
+function stage.folder()
+  folders = folders + 1
+  return ("%s/%d"):format(torture.folder, folders)
+end
 
 local function main(scenario)
   torture.began(eddy.current_task())

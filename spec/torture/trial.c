@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 #include "moments.h"
 
 enum { KEPT_MORE = 16384 }; /* bytes that a fault may leave in caches, of coroutines for instance */
-enum { MANY_TURNS = 100 };
+enum { MANY_TURNS = 300, A_WHILE = 5 }; /* ms */
 enum { SCENARIO = 1, RUN, MAIN }; /* places on the state's stack: the scenario, stage.run, stage.main */
 
 static lua_State *state;
@@ -92,9 +93,18 @@ static bool expected(lua_State *L, int idx) {
   return is;
 }
 
+/* What one side of a connection hears when the other has gone.   [-0, +0, m] */
+static bool is_about_connection(lua_State *L, int idx) {
+  if (eddy__error_is(L, idx, EDDY_E_INCOMPLETE_READ)) return true;
+  const char *text = eddy__error_text(L, idx);
+  bool is = says(text, "ECONNRESET") || says(text, "EPIPE");
+  lua_pop(L, 1);
+  return is;
+}
+
 /* Whether the fault explains the error at idx; `boom`: or the scenario, whose own errors say so.   [-0, +0, m] */
 static bool explained(lua_State *L, int idx, bool boom) {
-  bool starves = now->kind == K_LUA || now->kind == K_MALLOC;
+  bool starves = now->kind == K_LUA || now->kind == K_MALLOC || now->kind == K_GC; /* luaL_Buffer does not ask twice */
   if (lua_type(L, idx) == LUA_TSTRING) {
     const char *text = lua_tostring(L, idx);
     if (boom && expected(L, idx)) return true;
@@ -107,6 +117,7 @@ static bool explained(lua_State *L, int idx, bool boom) {
   if (!starves) return false;
   if (eddy__error_is(L, idx, EDDY_E_DEADLOCK)) return memory_errors > 0 || stderr_says_memory();
   if (!eddy__error_is(L, idx, EDDY_E_ERROR)) return false;
+  if (memory_errors > 0 && is_about_connection(L, idx)) return true;
   const char *text = luaL_tolstring(L, idx, NULL);
   bool good = says(text, "not enough memory") || says(text, "out of memory") || says(text, "ENOMEM");
   lua_pop(L, 1);
@@ -179,6 +190,15 @@ void __wrap_eddy__future_settle(eddy__future *f, uint8_t how) {
   __real_eddy__future_settle(f, how);
 }
 
+/* torture.explains(err)   [-0, +1, m] */
+static int l_explains(lua_State *L) {
+  bool was_armed = fault.armed;
+  fault.armed = false;
+  lua_pushboolean(L, explained(L, 1, true));
+  fault.armed = was_armed;
+  return 1;
+}
+
 /* torture.starved(): whether memory has failed somebody   [-0, +1, -] */
 static int l_starved(lua_State *L) {
   lua_pushboolean(L, memory_errors > 0 || stderr_says_memory());
@@ -200,11 +220,12 @@ static const luaL_Reg functions[] = {{"check", l_check},
                                      {"may_report", l_may_report},
                                      {"on_report", l_on_report},
                                      {"starved", l_starved},
+                                     {"explains", l_explains},
                                      {NULL, NULL}};
 
 /* --- before the fork ---------------------------------------------------------------------------------- */
 
-/* 1: the folder, 2: the scenario's name; leaves scenario, run and main.   [-2, +3, v] */
+/* 1: the folder, 2: the scenario's name, 3: a folder for its files; leaves scenario, run and main.   [-3, +3, v] */
 static int load_protected(lua_State *L) {
   const char *folder = lua_tostring(L, 1);
   luaL_openlibs(L);
@@ -212,10 +233,17 @@ static int load_protected(lua_State *L) {
   lua_getglobal(L, "package");
   lua_pushfstring(L, "%s/../../lua/?.lua", folder);
   lua_setfield(L, -2, "path");
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   if (luaL_loadfile(L, lua_pushfstring(L, "%s/stage.lua", folder)) != LUA_OK) return lua_error(L);
   luaL_newlib(L, functions);
-  lua_call(L, 1, 3); /* stage, run, main */
+#ifdef EDDY_TORTURE_HARD
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "is_hard");
+#endif
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "folder");
+  lua_remove(L, 3);
+  lua_call(L, 1, 3); /* 4 to 6: stage, run, main */
   if (luaL_loadfile(L, lua_pushfstring(L, "%s/scenarios/%s.lua", folder, lua_tostring(L, 2))) != LUA_OK)
     return lua_error(L);
   lua_pushvalue(L, 4);
@@ -226,14 +254,15 @@ static int load_protected(lua_State *L) {
   return 3;
 }
 
-bool trial_load(const char *folder, const char *scenario) {
+bool trial_load(const char *folder, const char *scenario, const char *scratch) {
   state = lua_newstate(fault_lua_alloc, NULL);
   if (state == NULL) return false;
   lua_setwarnf(state, on_warning, NULL);
   lua_pushcfunction(state, load_protected);
   lua_pushstring(state, folder);
   lua_pushstring(state, scenario);
-  if (lua_pcall(state, 2, 3, 0) != LUA_OK) {
+  lua_pushstring(state, scratch);
+  if (lua_pcall(state, 3, 3, 0) != LUA_OK) {
     fprintf(stderr, "%s: %s\n", scenario, luaL_tolstring(state, -1, NULL));
     lua_close(state);
     return false;
@@ -357,6 +386,9 @@ static void close_at(void) {
   long last = now->n == 0 ? MANY_TURNS : now->n;
   while (result->events < last && eddy_status(state, MAIN + 1) == EDDY_PENDING) {
     result->events++;
+    struct pollfd wake = {.fd = eddy_backend_fd(loop), .events = POLLIN};
+    int timeout = eddy_backend_timeout(loop);
+    poll(&wake, 1, timeout < 0 || timeout > A_WHILE ? A_WHILE : timeout);
     eddy_pump(loop, state, 0);
   }
   if (now->mode == M_STATE && now->n != 0) return;

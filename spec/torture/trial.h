@@ -30,7 +30,7 @@ typedef struct verdict {
 } verdict;
 
 /* Loads a scenario from a file: before the fork. Returns false, with a text on stderr. */
-bool trial_load(const char *folder, const char *scenario);
+bool trial_load(const char *folder, const char *scenario, const char *scratch);
 void trial_unload(void);
 
 /* Runs it and writes the verdict; ends the process. `usual` is `kept` of a dry run, or 0. */

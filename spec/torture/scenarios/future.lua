@@ -31,5 +31,5 @@ return function()
   eddy.sleep(0)
   a:cancel()
   eddy.wait { a, b }
-  stage.check(a:cancelled() and b:cancelled(), "a ring")
+  stage.check(a:cancelled() and b:cancelled() or stage.starved(), "a ring")
 end

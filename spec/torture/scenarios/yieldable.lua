@@ -7,6 +7,10 @@ package.preload["torture.sample"] = function()
   return { loaded = true }
 end
 
+-- They are loaded when they are asked for, by Lua's parser; but Lua 5.4 has a hole there that only a Lua shows which
+-- moves its stack all the time: a collection within luaD_inctop, in luaY_parser, takes the closure that is being made.
+if stage.is_hard then stage.equal("function", type(eddy.sort), "eddy.sort") end
+
 return function()
   local list = { 5, 2, 8, 1, 9, 3 }
   eddy.sort(list, function(a, b)
