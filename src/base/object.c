@@ -90,19 +90,23 @@ void *eddy__object_make(lua_State *L, const eddy__type *type, int meta, size_t s
 
 static const char remembered_key; /* registry: a weak table, from addresses to objects */
 
+/* [-0, +1, m] */
+void eddy__object_push_remembered(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &remembered_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &remembered_key);
+}
+
 /* [-0, +0, m] */
 void eddy__object_remember(lua_State *L, int idx, const void *key) {
   idx = lua_absindex(L, idx);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &remembered_key) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &remembered_key);
-  }
+  eddy__object_push_remembered(L);
   lua_pushvalue(L, idx);
   lua_rawsetp(L, -2, key);
   lua_pop(L, 1);

@@ -67,6 +67,10 @@ void *eddy__object_check(lua_State *L, int arg, const eddy__type *type);
 void eddy__object_remember(lua_State *L, int idx, const void *key);
 bool eddy__object_push(lua_State *L, const void *key);
 
+/* Pushes the table of all that is remembered: addresses to objects, some of which may be about to be collected.
+ *   [-0, +1, m] */
+void eddy__object_push_remembered(lua_State *L);
+
 /* Pushes the metatable of the type.   [-0, +1, -] */
 void eddy__object_meta(lua_State *L, const eddy__type *type);
 

@@ -7,6 +7,7 @@
 #include "core/generator.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/args.h"
@@ -22,18 +23,27 @@ static const char *const states[] = {"created", "suspended", "running", "closed"
 enum { UV_THREAD = 1, UV_ERROR, UV_COUNT = UV_ERROR }; /* UV_ERROR: the CancelledError that closes it */
 
 typedef struct eddy__generator {
-  eddy__list link; /* in loop->generators, from its first step to its end */
-  lua_State *co;   /* the user value */
+  lua_State *co;       /* the user value */
   eddy__runtime *rt;
-  eddy__loop *loop;
+  eddy__loop *loop;    /* where it has begun */
+  uint32_t generation; /* of the loop's record */
+  bool counted;        /* in loop->generators, from its first step to its end */
+  uint64_t order;      /* of the beginnings */
   int state;
   bool closing;
   bool stubborn; /* it yielded while it was being closed: it is not closed again at the end of the loop */
 } generator;
 
+/* The loop counts its generators, and does not link them: should Lua find no memory to call the finalizer of one, then
+ * nobody would unlink it. */
+static void uncount(generator *g) {
+  if (g->counted && g->loop->generation == g->generation && g->loop->is_open) g->loop->generators--;
+  g->counted = false;
+}
+
 static void close_books(generator *g) {
   g->state = CLOSED;
-  eddy__list_remove(&g->link);
+  uncount(g);
 }
 
 /* After a yield: the values that were yielded are gone; raises when the generator is being closed.  [-0, +n, v] */
@@ -116,7 +126,10 @@ static int go_on(lua_State *L, generator *g) {
     g->loop = g->rt->loop;
     if (g->loop != NULL) {
       eddy__object_remember(L, 1, g);
-      eddy__list_push(&g->loop->generators, &g->link);
+      g->generation = g->loop->generation;
+      g->order = ++g->loop->generators_begun;
+      g->loop->generators++;
+      g->counted = true;
     }
   }
   return next_value(L, g, n, false);
@@ -176,7 +189,7 @@ static int l_close(lua_State *L) {
 /* Collected while its body stands at a yield: the body is unwound in a task, if there is a loop for it.  [-0, +0, m] */
 static int l_gc(lua_State *L) {
   generator *g = eddy__object_check(L, 1, &type_generator);
-  eddy__list_remove(&g->link);
+  uncount(g);
   eddy__loop *loop = g->loop;
   if (g->state != SUSPENDED || loop == NULL || !loop->is_open || loop->is_closing) return 0;
   if (loop->rt->loop != loop) return 0;
@@ -206,7 +219,6 @@ static int l_make(lua_State *L) {
   if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && strcmp(ar.namewhat, "for iterator") == 0)
     eddy__error_throw(L, EDDY_E_RUNTIME, "a generator function is called to make a generator: for x in f() do");
   generator *g = eddy__object_new(L, &type_generator, sizeof *g, UV_COUNT);
-  eddy__list_init(&g->link);
   lua_State *co = lua_newthread(L);
   if (!lua_checkstack(co, n + 8)) return luaL_error(L, "too many arguments");
   lua_pushvalue(L, -1);
@@ -257,25 +269,51 @@ void eddy__generator_push_thread(lua_State *L, int idx) {
 
 /* --- the end of a loop ------------------------------------------------------------------------------- */
 
+/* Whether it stands at a yield in that loop, and can be closed. */
+static bool is_left_open(const generator *g, const eddy__loop *loop) {
+  return g->counted && g->loop == loop && g->generation == loop->generation && g->state == SUSPENDED && !g->closing &&
+         !g->stubborn;
+}
+
+static int by_order(const void *a, const void *b) {
+  const generator *const *left = a, *const *right = b;
+  return ((*left)->order > (*right)->order) - ((*left)->order < (*right)->order);
+}
+
+/* Finds those that were left open, in the order in which they began, at most `max`.   [-0, +0, m] */
+static size_t find_open(lua_State *L, const eddy__loop *loop, generator **list, size_t max) {
+  size_t n = 0;
+  int top = lua_gettop(L);
+  eddy__object_push_remembered(L);
+  for (lua_pushnil(L); n < max && lua_next(L, top + 1); lua_pop(L, 1)) {
+    generator *g = eddy__object_test(L, -1, &type_generator);
+    if (g != NULL && is_left_open(g, loop)) list[n++] = g;
+  }
+  lua_settop(L, top);
+  qsort(list, n, sizeof *list, by_order);
+  return n;
+}
+
 /* [-0, +(0|1), m] */
 bool eddy__generators_close(lua_State *L, eddy__loop *loop) {
-  lua_Integer n = 0;
-  luaL_checkstack(L, 10, NULL);
+  lua_Integer tasks = 0;
+  luaL_checkstack(L, 12, NULL);
+  generator **list = lua_newuserdatauv(L, (loop->generators + 1) * sizeof *list, 0);
   lua_newtable(L);
-  for (eddy__list *l = loop->generators.next; l != &loop->generators; l = l->next) {
-    generator *g = eddy__container_of(l, generator, link);
-    if (g->state != SUSPENDED || g->closing || g->stubborn) continue;
+  size_t n = find_open(L, loop, list, loop->generators);
+  for (size_t i = 0; i < n; i++) {
     eddy__runtime_push(L);
     lua_pushcclosure(L, l_close, 1);
-    if (!eddy__object_push(L, g)) {
+    if (!eddy__object_push(L, list[i])) { /* collected meanwhile */
       lua_pop(L, 1);
       continue;
     }
     eddy__task_spawn(L, loop, 1)->was_ended = true; /* not to be cancelled at once */
-    lua_rawseti(L, -2, ++n);
+    lua_rawseti(L, -2, ++tasks);
   }
-  if (n == 0) lua_pop(L, 1);
-  return n > 0;
+  lua_remove(L, -2);
+  if (tasks == 0) lua_pop(L, 1);
+  return tasks > 0;
 }
 
 /* [-0, +0, m] */

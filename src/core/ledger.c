@@ -19,7 +19,7 @@ eddy__ledger eddy__ledger_of(const eddy__runtime *rt) {
     all.tasks += loop->ntasks;
     all.ready += loop->ready;
     all.timers += loop->timers.n;
-    all.generators += length(&loop->generators);
+    all.generators += loop->generators;
     all.handles += length(&loop->handles);
     all.requests += loop->requests;
     all.anchors += loop->nanchors - loop->nfree_anchors;

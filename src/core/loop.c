@@ -81,7 +81,6 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_init(&loop->link);
   eddy__list_init(&loop->tasks);
   eddy__list_init(&loop->handles);
-  eddy__list_init(&loop->generators);
   eddy__list_init(&loop->expecting);
   loop->last_ready = &loop->first_ready;
   return loop;
@@ -130,7 +129,7 @@ static void abandon_tasks(eddy__loop *loop) {
       eddy__future_settle(&task->future, EDDY_F_CANCELLED);
   }
   loop->ntasks = 0;
-  while (!eddy__list_empty(&loop->generators)) eddy__list_remove(loop->generators.next);
+  loop->generators = 0;
 }
 
 static bool anybody_lingers(const eddy__loop *loop) {

@@ -69,7 +69,8 @@ struct eddy__loop {
   size_t ntasks;
   uint64_t created;    /* tasks ever made: their default names */
   uint64_t turns;
-  eddy__list generators; /* those that have begun and not ended */
+  size_t generators;   /* how many have begun and not ended */
+  uint64_t generators_begun; /* ever */
   eddy__list handles;  /* of eddy__keeper: sockets, servers, files */
   size_t requests;     /* operations under way that are sure to end: files, names, jobs */
   uint64_t read_turn;  /* the turn in which files have read */

@@ -113,7 +113,7 @@ static int close_generators(lua_State *L) {
 
 /* Returns whether there were any.   [-0, +0, -] */
 static bool any_generators(lua_State *L, eddy__loop *loop) {
-  if (eddy__list_empty(&loop->generators)) return false;
+  if (loop->generators == 0) return false;
   lua_pushcfunction(L, close_generators);
   lua_pushlightuserdata(L, loop);
   bool any = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
