@@ -10,7 +10,8 @@
 -- Tags in the name of a test or of a block around it:
 --   #virtual   on a virtual clock: an hour of sleeping takes no time
 --   #plain     not in a task at all, for what must be called outside of a running loop, like eddy.run
--- A test fails that takes longer than `timeout` seconds of real time, or leaves tasks or handles behind.
+-- A test fails that takes longer than `timeout` seconds of real time, or leaves tasks or handles behind; or, when its
+-- loop is closed, anything else that eddy.testing.ledger counts.
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
@@ -241,12 +242,13 @@ end
 -- --- A whole test: before_each, it, finally, after_each ------------------------------------------------------
 
 local function run_test(descriptor, run, element)
-  test = { element = element, mode = mode_of(element) }
+  test = { element = element, mode = mode_of(element), ledger = eddy._ledger() }
   local results = table.pack(safe(descriptor, function()
     run()
     local left = test.runner and give_back(test.runner, test.mode, test.before) or {}
     local event = test.end_event
     if not event then return end   -- before_each has failed
+    if #left == 0 and not shared[test.mode] then left = testing._unbalanced(test.ledger) end
     if #left > 0 and event.status == "success" then
       report(element, "failure", testing._complaint(left))
       event.status = "failure"

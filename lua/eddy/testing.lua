@@ -83,7 +83,33 @@ function testing.assert_no_leaks(f, ...)
   return table.unpack(results, 1, results.n)
 end
 
+---What this Lua state holds at the moment, all open loops together, as a table of numbers: loops, tasks, ready (places
+---in ready queues), timers, generators (begun and not ended), handles, requests (of files and names, under way), anchors
+---(callbacks and other values that loops keep), slots (coroutines in use), unretrieved (errors nobody has looked at yet),
+---bytes (Lua's memory). When every loop is closed and garbage was collected, all but bytes are 0.
+---@return table<string, integer>
+function testing.ledger() return eddy._ledger() end
+
+local counted = { "loops", "tasks", "ready", "timers", "generators", "handles", "requests", "anchors", "slots" }
+
+local function more_than(before)
+  local now, texts = eddy._ledger(), {}
+  for _, what in ipairs(counted) do
+    if now[what] > before[what] then texts[#texts + 1] = ("%d %s"):format(now[what] - before[what], what) end
+  end
+  return texts
+end
+
+-- Lists of what there is more now than then, when what is garbage has gone.
+local function unbalanced(before)
+  if #more_than(before) == 0 then return {} end
+  collectgarbage()
+  collectgarbage()
+  return more_than(before)
+end
+
 -- For eddy.busted.
+testing._unbalanced = unbalanced
 testing._inventory, testing._newer, testing._complaint = inventory, newer, complaint
 
 return testing

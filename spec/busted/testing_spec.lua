@@ -88,3 +88,46 @@ describe("eddy.testing #virtual", function()
     testing.assert_no_leaks()
   end)
 end)
+
+describe("eddy.testing.ledger #plain", function()
+  local names = { "loops", "tasks", "ready", "timers", "generators", "handles", "requests", "anchors", "slots" }
+
+  it("counts what a state holds, and is even again at the end", function()
+    local before = testing.ledger()
+    local runner = eddy.Runner { clock = "virtual" }
+    local during = runner:run(function()
+      local loop = eddy.get_running_loop()
+      eddy.create_task(eddy.sleep, 5)
+      loop:call_later(7, print)
+      eddy.generator(function(yield) yield(1) yield(2) end)():next()
+      loop:call_soon(print, "never")
+      eddy.current_task():add_done_callback(function() end)
+      eddy.create_task(eddy.sleep, 0)
+      local ledger = testing.ledger()
+      eddy.sleep(0)
+      ledger.timers = testing.ledger().timers
+      return ledger
+    end)
+    runner:close()
+    for name, n in pairs { loops = 1, tasks = 3, timers = 2, generators = 1, ready = 3, anchors = 3, slots = 3 } do
+      assert.equal(n, during[name] - before[name], name)
+    end
+    assert.is_true(during.bytes > 1000)
+    local after = testing.ledger()
+    for _, name in ipairs(names) do assert.equal(before[name], after[name], name) end
+  end)
+
+  it("knows of errors that nobody has looked at, until they are collected", function()
+    local reports = 0
+    eddy.Runner { exception_handler = function() reports = reports + 1 end }:run(function()
+      local before = testing.ledger().unretrieved
+      eddy.create_task(error, "boom")
+      eddy.sleep(0)
+      eddy.sleep(0)
+      assert.equal(before + 1, testing.ledger().unretrieved + reports)
+      collectgarbage()
+      assert.equal(before, testing.ledger().unretrieved)
+    end)
+    assert.equal(1, reports)
+  end)
+end)

@@ -28,12 +28,22 @@ static void set_error(eddy__cancelling *c, eddy__task *task) {
   lua_pop(c->L, 1);
 }
 
+/* While rings are looked for, the `wake` of a task that nobody has woken tells how far that is. */
+enum { FRESH = EDDY_WAKE_NORMAL, ON_PATH = EDDY_WAKE_CANCEL + 1, DONE };
+
+/* Notes a task that has passed the request on, and of whom it is not known that it will end. */
+static void look(eddy__cancelling *c, eddy__future *f) {
+  eddy__task *task = (eddy__task *)f;
+  if (!f->is_task || task->phase != EDDY_T_PASSING || task->wait == NULL) return;
+  if (task->wake == FRESH) c->fresh = task;
+  if (task->wake == ON_PATH) c->on_path = task;
+}
+
 /* Asks one future; a task that waits is put on the list.   [-0, +0, -] */
 static bool ask(eddy__cancelling *c, eddy__future *f, int idx) {
   if (!eddy__future_pending(f)) return false;
   if (c->probing) {
-    eddy__task *other = f->is_task ? (eddy__task *)f : NULL;
-    if (other != NULL && other->phase == EDDY_T_PASSING && other->wait != NULL) c->stuck_on = other;
+    look(c, f);
     return true;
   }
   if (!f->is_task) {
@@ -65,20 +75,28 @@ static void put_aside(eddy__cancelling *c, eddy__task *task) {
   c->last_asked = &task->ready.next;
 }
 
-/* Whom a task waits for that has passed the request on, among those that have too and are not known to end; NULL when
- * there is nobody. */
-static eddy__task *stuck_on(eddy__cancelling *c, eddy__task *task) {
-  c->stuck_on = NULL;
-  task->wait->cancel(task, c);
-  return c->stuck_on;
+/* Goes from a task to those it waits for, and on, as long as they have passed the request on. Whoever leads back to
+ * itself is in a ring, and is woken with the CancelledError itself. */
+static void follow(eddy__cancelling *c, eddy__task *task) {
+  task->via = NULL;
+  task->wake = ON_PATH;
+  while (task != NULL) {
+    c->fresh = c->on_path = NULL;
+    if (task->wait != NULL) task->wait->cancel(task, c);
+    if (c->on_path != NULL) {
+      eddy__cancel_wait(c->on_path);
+    } else if (c->fresh != NULL) {
+      c->fresh->via = task;
+      c->fresh->wake = ON_PATH;
+      task = c->fresh;
+    } else {
+      if (task->wait != NULL) task->wake = DONE;
+      task = task->via;
+    }
+  }
 }
 
-/* Whether the task may be in a ring; one that is not will be woken, and is as good as WAITING again. */
-static bool may_be_stuck(eddy__task *task) {
-  return task->phase == EDDY_T_PASSING && task->wait != NULL && lua_status(task->at) == LUA_YIELD;
-}
-
-/* Turns the list of those that were asked round: whoever passes it on stands before those it is passed to. */
+/* Turns the list of those that were asked round: whoever passes it on mostly stands before those it is passed to. */
 static void reverse(eddy__cancelling *c) {
   eddy__ready *back = NULL;
   for (eddy__ready *r = c->asked, *next; r != NULL; r = next) {
@@ -89,30 +107,13 @@ static void reverse(eddy__cancelling *c) {
   c->asked = back;
 }
 
-/* Tasks that wait for each other, and for nobody else, would wait for ever: in each ring the first that is found is
- * woken with the CancelledError itself. */
+/* Tasks that wait for each other, and for nobody else, would wait for ever: one in each ring is woken. */
 static void break_rings(eddy__cancelling *c) {
   c->probing = true;
   reverse(c);
-  for (bool again = true; again;) {
-    eddy__task *in_ring = NULL;
-    size_t stuck = 0;
-    again = false;
-    for (eddy__ready *r = c->asked; r != NULL; r = r->next) {
-      eddy__task *task = eddy__container_of(r, eddy__task, ready);
-      if (!may_be_stuck(task)) continue;
-      if (stuck_on(c, task) == NULL) {
-        task->phase = EDDY_T_WAITING;
-        again = true;
-      } else {
-        in_ring = task;
-        stuck++;
-      }
-    }
-    if (again || in_ring == NULL) continue;
-    while (stuck-- > 0) in_ring = stuck_on(c, in_ring); /* after that many steps it goes round */
-    eddy__cancel_wait(in_ring);
-    again = true;
+  for (eddy__ready *r = c->asked; r != NULL; r = r->next) {
+    eddy__task *task = eddy__container_of(r, eddy__task, ready);
+    if (task->wait != NULL && task->wake == FRESH) follow(c, task);
   }
   reverse(c);
 }
@@ -138,7 +139,10 @@ void eddy__cancel_finish(eddy__cancelling *c) {
     eddy__task *task = eddy__container_of(r, eddy__task, ready);
     next = r->next;
     task->phase = task->wait != NULL ? EDDY_T_WAITING : EDDY_T_READY;
-    if (task->wait == NULL) eddy__loop_ready(task->future.loop, r);
+    if (task->wait == NULL)
+      eddy__loop_ready(task->future.loop, r);
+    else
+      task->wake = EDDY_WAKE_NORMAL;
   }
 }
 
@@ -147,7 +151,7 @@ void eddy__cancel_begin(eddy__cancelling *c, lua_State *L, int err) {
   c->err = err;
   c->first = c->asked = NULL;
   c->came_back = c->probing = false;
-  c->stuck_on = NULL;
+  c->fresh = c->on_path = NULL;
   c->last = &c->first;
   c->last_asked = &c->asked;
 }

@@ -19,7 +19,7 @@ struct eddy__cancelling {
   eddy__ready *asked, **last_asked; /* were asked: what they wait for may lead back to them */
   bool came_back;                   /* to somebody who was asked: perhaps they wait for each other in a ring */
   bool probing;                     /* nobody is asked again: it is only looked who waits for whom */
-  eddy__task *stuck_on;             /* whom the one that is looked at waits for, and who may be in a ring as well */
+  eddy__task *fresh, *on_path;      /* found then: somebody who was not looked at yet; somebody who leads here */
 };
 
 /* Asks f, whose object is at idx on L (0 if it is not there: then err must be 0), to stop. err is the index of the

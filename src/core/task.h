@@ -43,6 +43,7 @@ struct eddy__task {
   const eddy__wait *wait; /* what it waits in; NULL when it does not */
   void *waits_for;        /* the wait's own: a future, a block, a stream */
   struct eddy__timeout *scopes; /* its timeouts, the innermost first */
+  struct eddy__task *via; /* cancel.c: who waits for it, while rings are looked for */
   struct eddy__group *group;
   eddy__list member; /* in group->children, or group->failed */
   int slot;    /* its key in the registry, while it lives */
