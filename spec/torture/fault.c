@@ -77,7 +77,7 @@ void *fault_lua_alloc(void *ud, void *block, size_t old_size, size_t size) {
 
 /* --- that of eddy and libuv --------------------------------------------------------------------------- */
 
-enum { SLOTS = 1 << 16 };
+enum { SLOTS = 1 << 16, FILLED = 1 << 14 }; /* of a large block only the beginning is overwritten: pages cost time */
 static struct {
   void *block;
   size_t size;
@@ -135,14 +135,14 @@ static bool malloc_fails(void) {
 static void *take(size_t size) {
   if (malloc_fails()) return NULL;
   void *block = __real_malloc(size != 0 ? size : 1);
-  if (block != NULL) memset(block, 0xa5, size);
+  if (block != NULL) memset(block, 0xa5, size < FILLED ? size : FILLED);
   return note(block, size);
 }
 
 static void give(void *block) {
   if (block == NULL) return;
   size_t size = forget(block);
-  if (size != SIZE_MAX) memset(block, 0x5a, size);
+  if (size != SIZE_MAX) memset(block, 0x5a, size < FILLED ? size : FILLED);
   __real_free(block);
 }
 

@@ -197,7 +197,7 @@ static void run_plan(const char *scenario, int plan) {
       bad += !try(&t, plan, usual);
     }
   } else {
-    for (t.n = 1; t.n <= last && bad < ENOUGH; t.n += t.n / FAR > step ? t.n / FAR : step) bad += !try(&t, plan, usual);
+    for (t.n = 1; t.n <= last && bad<ENOUGH; t.n += t.n / FAR> step ? t.n / FAR : step) bad += !try(&t, plan, usual);
   }
   printf("# %s %s %s seed=%llu: %ld events, %ld runs, %ld wrong, %.1f s\n", plans[plan].name, scenario,
          mode_names[t.mode], seed, events, runs - before, bad, now() - start);

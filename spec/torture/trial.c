@@ -348,6 +348,7 @@ static void check_ledger(void) {
     {"requests", all.requests},
     {"anchors", all.anchors},
     {"slots", all.slots},
+    {"slots, kept for good", all.kept},
     {"unretrieved errors", all.unretrieved},
   };
   const size_t LAST = sizeof lines / sizeof *lines - 1;

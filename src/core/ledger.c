@@ -12,7 +12,7 @@ static size_t length(const eddy__list *list) {
 }
 
 eddy__ledger eddy__ledger_of(const eddy__runtime *rt) {
-  eddy__ledger all = {.slots = rt->nslots - rt->nfree, .unretrieved = rt->unretrieved};
+  eddy__ledger all = {.slots = rt->nslots - rt->nfree - rt->nidle - rt->kept, .kept = rt->kept, .unretrieved = rt->unretrieved};
   for (const eddy__list *l = rt->loops.next; l != &rt->loops; l = l->next) {
     const eddy__loop *loop = eddy__container_of(l, eddy__loop, link);
     all.loops++;
@@ -35,7 +35,7 @@ static void set(lua_State *L, const char *name, size_t n) {
 /* eddy._ledger() -> table of numbers   [-0, +1, m] */
 static int l_ledger(lua_State *L) {
   eddy__ledger all = eddy__ledger_of(eddy__runtime_of(L));
-  lua_createtable(L, 0, 11);
+  lua_createtable(L, 0, 12);
   set(L, "loops", all.loops);
   set(L, "tasks", all.tasks);
   set(L, "ready", all.ready);
@@ -45,6 +45,7 @@ static int l_ledger(lua_State *L) {
   set(L, "requests", all.requests);
   set(L, "anchors", all.anchors);
   set(L, "slots", all.slots);
+  set(L, "kept", all.kept);
   set(L, "unretrieved", all.unretrieved);
   set(L, "bytes", (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB));
   return 1;

@@ -123,6 +123,7 @@ static void abandon_tasks(eddy__loop *loop) {
     eddy__list_remove(&task->live);
     task->phase = EDDY_T_ENDED;
     task->wait = NULL;
+    loop->rt->kept += task->co != NULL ? 2 : 1;
     if (task->scopes != NULL) eddy__timeouts_leave(task);
     task->future.retrieved = true;
     if (eddy__future_pending(&task->future))

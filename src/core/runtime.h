@@ -60,6 +60,7 @@ typedef struct eddy__runtime {
    * task that lives, a coroutine of the pool or a timeout; free slots are a stack, with room for all. */
   int *free_slots;
   uint32_t nfree, nslots, cap;
+  uint32_t kept;           /* slots of tasks that are over, but may still be linked to something: never given back */
 
   /* The pool: idle coroutines and their slots, a stack. */
   eddy__idle *idle;

@@ -366,7 +366,10 @@ static void refuse_yield(eddy__task *task, int nresults) {
 
 /* It has ended: lets go of its coroutine and of itself. */
 static void let_go(eddy__runtime *rt, eddy__task *task, bool dead) {
-  if (task->left_wait) return;
+  if (task->left_wait) {
+    rt->kept += task->co != NULL ? 2 : 1;
+    return;
+  }
   if (task->co != NULL) give_back(rt, task, dead);
   if (!task->keeps_slot) eddy__runtime_drop(rt, task->slot);
 }
