@@ -111,8 +111,8 @@ static bool close_may_wait(lua_State *L) {
   return may;
 }
 
-/* Makes Lua make the metatable of luaL_Buffer's boxes: should memory fail it in the middle of that, all later ones would
- * be broken.   [-0, +0, m] */
+/* Makes Lua make the metatable of luaL_Buffer's boxes: should memory fail it in the middle of that, all later ones
+ * would be broken.   [-0, +0, m] */
 static void make_box(lua_State *L) {
   luaL_Buffer b;
   luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE + 1);

@@ -12,7 +12,8 @@ static size_t length(const eddy__list *list) {
 }
 
 eddy__ledger eddy__ledger_of(const eddy__runtime *rt) {
-  eddy__ledger all = {.slots = rt->nslots - rt->nfree - rt->nidle - rt->kept, .kept = rt->kept, .unretrieved = rt->unretrieved};
+  eddy__ledger all = {.kept = rt->kept, .unretrieved = rt->unretrieved};
+  all.slots = rt->nslots - rt->nfree - rt->nidle - rt->kept;
   for (const eddy__list *l = rt->loops.next; l != &rt->loops; l = l->next) {
     const eddy__loop *loop = eddy__container_of(l, eddy__loop, link);
     all.loops++;
