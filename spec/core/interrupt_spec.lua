@@ -190,6 +190,30 @@ describe("SIGINT #plain", function()
     assert.equal("Interrupted\n", out)
   end)
 
+  it("ends the run when another task than main has not caught it, also after cleaning up", function()
+    local out = run [[
+      print(select(2, pcall(eddy.run, function()
+        eddy.create_task(function()
+          local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0.01) print "cleaned up" end })
+          interrupt_later()
+          while true do end
+        end)
+        eddy.sleep(60)
+      end)))]]
+    assert.equal("cleaned up\nInterrupted\n", out)
+  end)
+
+  it("that was caught counts: the next one is the second", function()
+    local out = run [[
+      print(select(2, pcall(eddy.run, function()
+        interrupt_later()
+        print(pcall(function() while true do end end))
+        eddy.get_running_loop():call_soon(interrupt)
+        eddy.sleep(60)
+      end)))]]
+    assert.equal("false\tInterrupted\nInterrupted\n", out)
+  end)
+
   it("cancels the tasks left as always", function()
     local out = run [[
       print(select(2, pcall(eddy.run, function()

@@ -104,6 +104,13 @@ static const eddy__handle_kind kind_process = {describe, on_closing, on_closed, 
 
 /* --- birth and death ----------------------------------------------------------------------------------------- */
 
+/* The loop ends: nobody is warned of a child that has ended. */
+static void on_teardown(eddy__keeper *keeper) {
+  eddy__process *p = (eddy__process *)eddy__container_of(keeper, eddy__handle, keeper);
+  if (check_end(p, false)) p->handle.is_quiet = true;
+  p->end_of_loop(keeper);
+}
+
 /* [-0, +1, v] */
 eddy__process *eddy__process_new(lua_State *L, eddy__loop *loop, const char *name) {
   eddy__process **box = eddy__object_new(L, &type_process, sizeof *box, EDDY_UV_PROCESS);
@@ -113,6 +120,8 @@ eddy__process *eddy__process_new(lua_State *L, eddy__loop *loop, const char *nam
   eddy__handle_init(&p->handle, &kind_process, loop, (uv_handle_t *)&p->uv);
   eddy__place_of_caller(L, p->handle.opened_at, sizeof p->handle.opened_at);
   eddy__list_init(&p->waiters);
+  p->end_of_loop = p->handle.keeper.close;
+  p->handle.keeper.close = on_teardown;
   p->pidfd = -1;
   snprintf(p->name, sizeof p->name, "%s", name);
   return p;

@@ -37,6 +37,7 @@ typedef struct eddy__process {
   bool ends_group;         /* what is left of the group is killed when the child ends */
   int returncode;
   eddy__list waiters;
+  void (*end_of_loop)(eddy__keeper *keeper); /* the handle's own */
   char name[EDDY_PROCESS_TEXT];
 } eddy__process;
 
