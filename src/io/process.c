@@ -206,9 +206,8 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
 /* process:wait() -> returncode   [-0, +1, y] */
 static int l_wait(lua_State *L) {
   eddy__process *p = check(L);
-  eddy__task *task = eddy__running_on(L, p->handle.loop, "wait");
   lua_settop(L, 1);
-  return wait_for_end(L, task);
+  return wait_for_end(L, p->has_ended ? NULL : eddy__running_on(L, p->handle.loop, "wait"));
 }
 
 /* Sends it unless the process at 1 has ended.   [-0, +0, v] */
