@@ -56,7 +56,7 @@ static void close_poller(poller *p) {
     uv_close((uv_handle_t *)&p->prepare, on_closed);
     uv_close((uv_handle_t *)&p->poll, on_closed);
   }
-  close(p->own);
+  if (p->own >= 0) close(p->own);
 }
 
 static void on_teardown(eddy__keeper *keeper) { close_poller(eddy__container_of(keeper, poller, keeper)); }
@@ -135,14 +135,34 @@ static void push_pollers(lua_State *L, eddy__loop *loop) {
 static poller *find(lua_State *L, int pollers, int fd) {
   lua_rawgeti(L, pollers, fd);
   poller **box = eddy__object_test(L, -1, &type_poller), *p = box == NULL ? NULL : *box;
-  if (p == NULL || p->is_closing) return NULL;
+  if (p == NULL || p->is_closing || p->open == 0) return NULL;
   if (is_same(p)) return p;
   close_poller(p); /* it was closed, and perhaps its number is used again */
   return NULL;
 }
 
+/* A poller that is not open, and the userdata that owns it.   [-0, +1, v] */
+static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *name) {
+  poller **box = eddy__object_new(L, &type_poller, sizeof *box, 0);
+  poller *p = calloc(1, sizeof *p);
+  if (p == NULL) eddy__raise(L, UV_ENOMEM, name);
+  *box = p;
+  p->loop = loop;
+  p->fd = fd;
+  p->own = -1;
+  p->keeper.close = on_teardown;
+  p->keeper.describe = describe;
+  eddy__list_init(&p->keeper.link);
+  return p;
+}
+
 /* Opens libuv's side. uv_poll_init makes the description non-blocking, which others may share: it need not be. */
 static int open_poller(poller *p) {
+  struct stat st;
+  p->own = fcntl(p->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (p->own < 0 || fstat(p->own, &st) < 0) return -errno;
+  p->device = st.st_dev;
+  p->inode = st.st_ino;
   int flags = fcntl(p->own, F_GETFL), rc = uv_poll_init(p->loop->uv, &p->poll, p->own);
   if (rc < 0) return rc;
   (void)uv_prepare_init(p->loop->uv, &p->prepare);
@@ -153,34 +173,6 @@ static int open_poller(poller *p) {
   (void)uv_prepare_start(&p->prepare, on_prepare);
   uv_unref((uv_handle_t *)&p->prepare);
   return 0;
-}
-
-/* A poller without callbacks, and the userdata that owns it.   [-0, +1, v] */
-static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *name) {
-  struct stat st;
-  poller **box = eddy__object_new(L, &type_poller, sizeof *box, 0);
-  int own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), rc = own < 0 ? -errno : 0;
-  poller *p = rc < 0 ? NULL : calloc(1, sizeof *p);
-  if (rc == 0 && p == NULL) {
-    close(own);
-    rc = UV_ENOMEM;
-  }
-  if (rc < 0) eddy__raise(L, rc, name);
-  *box = p;
-  p->loop = loop;
-  p->fd = fd;
-  p->own = own;
-  p->keeper.close = on_teardown;
-  p->keeper.describe = describe;
-  eddy__list_init(&p->keeper.link);
-  if (fstat(own, &st) < 0) rc = -errno;
-  p->device = st.st_dev;
-  p->inode = st.st_ino;
-  if (rc == 0) rc = open_poller(p);
-  if (rc == 0) return p;
-  close_poller(p);
-  eddy__raise(L, rc, name);
-  return NULL;
 }
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
@@ -196,21 +188,25 @@ static int add(lua_State *L, int role, const char *name) {
   push_pollers(L, loop);
   lua_insert(L, 3);
   poller *p = find(L, 3, fd);
-  bool is_new = p == NULL;
-  if (is_new) {
+  if (p == NULL) {
     if (eddy__handle_has(loop, fd))
       eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': descriptor %d is that of a stream, use its own methods", name, fd);
     lua_pop(L, 1);
     p = new_poller(L, loop, fd, name);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, 3, fd); /* without callbacks it does nothing, and the next try finds it */
+    lua_rawseti(L, 3, fd); /* before it is open that is nothing */
   }
   lua_insert(L, 4);
   eddy__callback *callback = eddy__callback_new(L, loop, 5); /* loop, fd, pollers, box, callback */
   eddy__callback_repeat(callback);
-  if (p->callbacks[role] != NULL) eddy__callback_cancel(p->callbacks[role]);
-  p->callbacks[role] = callback;
-  int rc = watch(p);
+  int rc = p->open == 0 ? open_poller(p) : 0;
+  if (rc == 0) {
+    if (p->callbacks[role] != NULL) eddy__callback_cancel(p->callbacks[role]);
+    p->callbacks[role] = callback;
+    rc = watch(p);
+  } else {
+    eddy__callback_cancel(callback);
+  }
   if (rc == 0) return 0;
   close_poller(p);
   return eddy__raise(L, rc, name);

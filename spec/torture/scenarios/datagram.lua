@@ -9,11 +9,15 @@ return function()
   local echo = eddy.create_task(function()
     for data, from, from_port in server:datagrams() do server:send(data, from, from_port) end
   end)
+  local function answer()
+    local i, data = eddy.select { client, 1 }
+    if i == 2 and echo:done() then echo:await() end   -- there was no memory for a datagram
+    return data
+  end
   client:send "one"
   client:send("two", host, port)
-  stage.equal("one", (client:recv()), "the first answer")
-  local i, data = eddy.select { client }
-  stage.equal("1 two", i .. " " .. data, "the second answer")
+  stage.equal("one", answer(), "the first answer", true)
+  stage.equal("two", answer(), "the second answer", true)
   echo:cancel()
   eddy.wait { echo }
   server:close()

@@ -13,7 +13,8 @@ return function()
     loop:remove_signal_handler("SIGUSR1")
   end)
   local task = eddy.create_task(function()
-    for name in eddy.signals("SIGUSR1") do return name end
+    local third <close> = eddy.signals("SIGUSR1")
+    return third()
   end)
   eddy.sleep(0)
   send "USR1"
