@@ -25,6 +25,7 @@ static const char shareable_key; /* in a metatable: the eddy__shareable */
 
 /* --- values -------------------------------------------------------------------------------------------------- */
 
+/* Leaves a copy of the refused value.   [-0, +1, -] */
 static int refuse(eddy__packer *p, lua_State *L, int idx, const char *what) {
   p->refused = what;
   lua_pushvalue(L, idx);
@@ -69,7 +70,7 @@ static int put_large(eddy__packer *p, const char *text, size_t size) {
   return put_text(p, text, size);
 }
 
-/* Others are kept when they come the second time, as far as that is remembered: keys of records, say. */
+/* Others are kept when they come the second time, as far as that is remembered: keys of records, say.   [-0, +0, -] */
 static int put_string(eddy__packer *p, lua_State *L, int idx) {
   size_t size;
   const char *text = lua_tolstring(L, idx, &size);
@@ -112,6 +113,7 @@ static int tag_of_table(lua_State *L, int idx, int64_t *number) {
   return class < EDDY_E_COUNT ? TAG_ERROR_CLASS : TAG_CLASS;
 }
 
+/* [-0, +(0|1), -] */
 static int put_table(eddy__packer *p, lua_State *L, int idx) {
   const void *address = lua_topointer(L, idx);
   eddy__seen *s = eddy__packer_find(p, address);
@@ -133,6 +135,7 @@ static int put_table(eddy__packer *p, lua_State *L, int idx) {
   return put(p, tag, head, tag == TAG_CLASS ? sizeof head : 2 * sizeof(uint32_t));
 }
 
+/* [-0, +0, -] */
 static int on_dump(lua_State *L, const void *bytes, size_t size, void *packer) {
   (void)L;
   eddy__packer *p = packer;
@@ -143,6 +146,7 @@ static int on_dump(lua_State *L, const void *bytes, size_t size, void *packer) {
   return 0;
 }
 
+/* [-0, +0, -] */
 static int put_code(eddy__packer *p, lua_State *L, int idx) {
   lua_Debug ar;
   lua_pushvalue(L, idx);
@@ -159,6 +163,7 @@ static int put_code(eddy__packer *p, lua_State *L, int idx) {
   return failed ? PACK_NO_MEMORY : PACK_DONE;
 }
 
+/* [-0, +(0|1), -] */
 static int put_function(eddy__packer *p, lua_State *L, int idx) {
   if (p->deep == 0) return PACK_NAMES;
   bool is_c = lua_iscfunction(L, idx), is_async = is_c && eddy__coroutine_function(L, idx), named;
@@ -199,6 +204,7 @@ static int put_reference(eddy__packer *p, const eddy__shareable *type, void *sha
   return PACK_DONE;
 }
 
+/* [-0, +0, -] */
 static int put_var(eddy__packer *p, lua_State *L, int idx) {
   const void *address = lua_touserdata(L, idx);
   eddy__seen *s = eddy__packer_find(p, address);
@@ -206,6 +212,7 @@ static int put_var(eddy__packer *p, lua_State *L, int idx) {
   return eddy__packer_add(p, L, idx, address) == PACK_DONE ? put_tag(p, TAG_VAR) : PACK_NO_MEMORY;
 }
 
+/* [-0, +(0|1), -] */
 static int put_userdata(eddy__packer *p, lua_State *L, int idx) {
   const eddy__shareable *type = shareable_at(L, idx);
   void **object = lua_touserdata(L, idx);
@@ -277,6 +284,7 @@ static int put_fields(eddy__packer *p, lua_State *L, int t, bool is_class, size_
   return PACK_DONE;
 }
 
+/* [-0, +?, -] */
 static int put_table_content(eddy__packer *p, lua_State *L, int t, size_t at) {
   int tag = p->bytes[at];
   if (tag != TAG_TABLE) {
@@ -291,6 +299,7 @@ static int put_table_content(eddy__packer *p, lua_State *L, int t, size_t at) {
   return put_fields(p, L, t, tag == TAG_CLASS, at);
 }
 
+/* [-0, +?, -] */
 static int put_upvalues(eddy__packer *p, lua_State *L, int f) {
   const char *name;
   for (int i = 1; (name = lua_getupvalue(L, f, i)) != NULL; i++) {
@@ -342,6 +351,7 @@ static int put_content(eddy__packer *p, lua_State *L, int object, size_t at) {
   }
 }
 
+/* [-0, +?, -] */
 static int put_contents(eddy__packer *p, lua_State *L) {
   for (uint32_t i = 0; i < p->nobjects; i++) {
     p->holder = i;
@@ -355,6 +365,7 @@ static int put_contents(eddy__packer *p, lua_State *L) {
 
 /* --- parcels ------------------------------------------------------------------------------------------------- */
 
+/* [-0, +?, -] */
 static int pack(eddy__packer *p, lua_State *L, int first, int n, eddy__parcel **parcel) {
   int rc = eddy__packer_begin(p, L);
   for (int i = 0; i < n && rc == PACK_DONE; i++) {

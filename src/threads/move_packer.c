@@ -66,11 +66,13 @@ bool eddy__packer_quietly(lua_State *L, lua_CFunction f) {
 
 /* --- objects wait for their turn on the stack, then in chunks: tables that are as large as all before them ---- */
 
+/* [-0, +1, m] */
 static int make_chunk(lua_State *L) {
   lua_createtable(L, (int)lua_tointeger(L, 1), 0);
   return 1;
 }
 
+/* [-0, +0, -] */
 static int next_chunk(eddy__packer *p, lua_State *L) {
   uint32_t size = p->write_limit;
   if (size > (1u << 30) || p->nchunks == CHUNKS) return PACK_NO_MEMORY;
@@ -89,6 +91,7 @@ static int next_chunk(eddy__packer *p, lua_State *L) {
   return PACK_DONE;
 }
 
+/* [-0, +0, -] */
 int eddy__packer_add(eddy__packer *p, lua_State *L, int idx, const void *address) {
   if (p->nobjects == p->objects_cap) {
     uint32_t cap = p->objects_cap == 0 ? FIRST_CHUNK : p->objects_cap * 2;
@@ -158,6 +161,7 @@ static void free_memory(eddy__packer *p) {
   p->seen_cap = p->objects_cap = p->references_cap = 0;
 }
 
+/* [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__packer *p = lua_touserdata(L, 1);
   free_memory(p);
@@ -192,6 +196,7 @@ void eddy__packer_push_chunks(lua_State *L) {
   lua_remove(L, -2);
 }
 
+/* [-0, +1, m] */
 static int index_names(lua_State *L) {
   eddy__named_index(L, (int)lua_tointeger(L, 1));
   return 1;

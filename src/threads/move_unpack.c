@@ -108,6 +108,7 @@ static void *on_alloc(void *ud, void *block, size_t old, size_t size) {
   return new;
 }
 
+/* [-0, +1, m] */
 static int make_large(lua_State *L) {
   large *own = lua_touserdata(L, 1);
   lua_pushlstring(L, own->bytes, own->size);
