@@ -96,6 +96,10 @@ test("strings that come again", function()
   same(true, pack(VALUES, long, long, { long, long }) < 6000)
   local a, b, c = move(long, long, { long, k = long, [long] = 1 })
   same(long, a) same(long, b) same(long, c[1]) same(long, c.k) same(1, c[long])
+  local huge = ("z"):rep(100 * 2^20)
+  same(true, huge == move(huge))
+  huge = nil   -- luacheck: ignore
+  collectgarbage()
   local records = {}
   for i = 1, 100 do records[i] = { identifier = i, name = "name", ["k" .. i] = "name" } end
   local r = move(records)
@@ -254,6 +258,7 @@ test("buffers", function()
   same("Hello", tostring(c))
   same("hello", tostring(b))
   same("hello", tostring((wire(DATA, b))))
+  same(true, pack(VALUES, eddy.buffer(10000000)) < 1000)   -- its bytes are not copied
 end)
 
 test("the wire", function()
