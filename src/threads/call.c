@@ -27,6 +27,7 @@ void eddy__call_release(eddy__call *call) {
   if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) > 1) return;
   eddy__parcel_free(call->parcel);
   eddy__parcel_free(call->context);
+  eddy__code_release(call->code);
   eddy__mailbox_release(call->home);
   if (call->other != NULL) call->release_other(call->other);
   free(call->text);
@@ -112,8 +113,9 @@ eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__
   int n = lua_gettop(L) - idx + 1;
   eddy__call **box = eddy__object_new(L, &type_box, sizeof *box, 0);
   eddy__mailbox *home = eddy__mailbox_of(loop);
-  eddy__call *call = home != NULL ? calloc(1, sizeof *call) : NULL;
+  eddy__call *call = home != NULL ? malloc(sizeof *call) : NULL;
   if (call == NULL) return luaL_error(L, "not enough memory"), NULL;
+  memset(call, 0, sizeof *call);
   atomic_init(&call->refs, 1);
   call->home = eddy__mailbox_retain(home);
   call->mail.deliver = on_home;
@@ -123,7 +125,11 @@ eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__
   eddy__list_init(&call->watch.link);
   *box = call;
   pack_context(L, rt, call);
-  call->parcel = eddy__parcel_pack(L, idx, n, wait->name, EDDY_PACK_CALL);
+  call->code = eddy__code_of(L, idx, wait->name);
+  if (call->code == NULL)
+    call->parcel = eddy__parcel_pack(L, idx, n, wait->name, EDDY_PACK_CALL);
+  else if (n > 1)
+    call->parcel = eddy__parcel_pack(L, idx + 1, n - 1, wait->name, EDDY_PACK_ARGUMENTS);
   return call;
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/cancel.h"
 #include "core/post.h"
+#include "threads/code.h"
 #include "threads/move.h"
 
 enum { EDDY_C_OK, EDDY_C_FAILED, EDDY_C_STOPPED, EDDY_C_NO_MEMORY, EDDY_C_BROKEN }; /* outcomes */
@@ -28,7 +29,8 @@ struct eddy__call {
   const eddy__wait *wait; /* how it is waited for; its name is what errors say */
 
   /* Of whoever has it: home until it is sent, then the other side, home again from the delivery on. */
-  eddy__parcel *parcel;  /* there: the function and its arguments; back: results or the error */
+  eddy__code *code;      /* there: the function, if it is one that is kept; or NULL */
+  eddy__parcel *parcel;  /* there: the function, unless code is, and its arguments; back: results or the error */
   eddy__parcel *context; /* there: the context's variables, by name; or NULL */
   char *text;            /* back: the traceback; of EDDY_C_BROKEN: what has happened; or NULL */
   int outcome;

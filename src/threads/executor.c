@@ -96,12 +96,12 @@ static void grow(lua_State *L, int idx) {
 }
 
 /* Gives the call in the box at the top to the pool at idx. Raises when it takes none.   [-0, +0, v] */
-static void submit(lua_State *L, int idx) {
+static void submit(lua_State *L, int idx, bool batch) {
   executor *e = lua_touserdata(L, idx);
   eddy__call *call = eddy__call_in(L, -1);
   if (e->is_closed) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the pool is closed", call->wait->name);
   grow(L, idx);
-  const char *problem = eddy__pool_submit(e->pool, call);
+  const char *problem = eddy__pool_submit(e->pool, call, batch);
   if (problem != NULL) eddy__error_throw(L, EDDY_E_BROKEN_WORKER, "'%s': %s", call->wait->name, problem);
 }
 
@@ -126,7 +126,7 @@ static int dispatch(lua_State *L, eddy__task *task) {
       return eddy__suspend(L, task, &wait_room, k_room);
     }
   }
-  submit(L, 1);
+  submit(L, 1, call->wait != &wait_submit);
   if (call->wait != &wait_submit) return eddy__call_wait(L, task);
   eddy__call_task(L, call->loop);
   return 1;
@@ -190,7 +190,7 @@ static int l_loop_run_in_executor(lua_State *L) {
   eddy__check_function(L, 3);
   push_executor(L, loop, 2);
   pack(L, loop, 3, &wait_executor);
-  submit(L, 1);
+  submit(L, 1, false);
   eddy__call_task(L, loop);
   return 1;
 }
@@ -203,7 +203,7 @@ static int l_submit(lua_State *L) {
   lua_pushvalue(L, 1);
   pack(L, loop, 2, &wait_submit);
   if (!e->is_closed && eddy__pool_full(e->pool)) return dispatch(L, eddy__running(L, "submit"));
-  submit(L, 1);
+  submit(L, 1, false);
   eddy__call_task(L, loop);
   return 1;
 }

@@ -407,7 +407,8 @@ static int unpack(lua_State *L) {
   if (parcel->received && parcel->checksum != eddy__parcel_checksum(parcel->bytes, parcel->size)) damaged(L);
   reader r = {.at = parcel->bytes, .end = parcel->bytes + parcel->size, .parcel = parcel, .budget = parcel->size};
   int n = parcel->count > INT_MAX - 1000 ? INT_MAX - 1000 : (int)parcel->count;
-  luaL_checkstack(L, n + ON_STACK + 30, "too many values");
+  size_t places = (size_t)parcel->nobjects + parcel->nkept; /* no more than that: collections take it back */
+  luaL_checkstack(L, n + (places > ON_STACK ? 1 : (int)places) + 30, "too many values");
   eddy__unpacked few[16];
   r.objects = few;
   if (parcel->nobjects > sizeof few / sizeof *few)

@@ -136,7 +136,32 @@ static void halt(eddy__call *call) {
   eddy__call_unsent(call);
 }
 
-const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call) {
+/* Under the lock: wakes as many workers as there are calls for. */
+static void wake_workers(eddy__pool *pool) {
+  size_t n = pool->queued;
+  while (n-- > 0 && !eddy__list_empty(&pool->idle))
+    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+}
+
+static void on_kick(eddy__mail *mail, eddy__loop *loop) {
+  eddy__pool *pool = eddy__container_of(mail, eddy__pool, kick);
+  (void)loop;
+  uv_mutex_lock(&pool->lock);
+  pool->kick_sent = false;
+  wake_workers(pool);
+  uv_mutex_unlock(&pool->lock);
+  eddy__pool_release(pool);
+}
+
+/* Under the lock: wakes them when the loop of the call looks at its mail. */
+static void wake_later(eddy__pool *pool, eddy__call *call) {
+  if (pool->kick_sent) return;
+  pool->kick.deliver = on_kick;
+  pool->kick_sent = eddy__mailbox_post(call->home, &pool->kick);
+  if (pool->kick_sent) eddy__pool_retain(pool);
+}
+
+const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch) {
   call->halt = halt;
   call->other = eddy__pool_retain(pool);
   call->release_other = (void (*)(void *))eddy__pool_release;
@@ -151,8 +176,12 @@ const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call) {
     *pool->last = call;
     pool->last = &call->next;
     pool->queued++;
-    if (!eddy__list_empty(&pool->idle))
-      eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+    if (!eddy__list_empty(&pool->idle)) {
+      if (batch)
+        wake_later(pool, call);
+      else
+        wake_workers(pool);
+    }
   }
   uv_mutex_unlock(&pool->lock);
   if (problem != NULL) eddy__call_unsent(call);

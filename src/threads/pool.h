@@ -31,6 +31,7 @@ typedef struct eddy__pool {
   bool closing;          /* workers end when the queue is empty */
   bool quitting;         /* they end at once */
   bool abandoned;        /* nobody joins them */
+  bool kick_sent;        /* home will wake workers when it has done what it is doing */
   bool wants_news;       /* home is told of room in the queue and of the end of workers */
   bool news_sent;
   char *broken;          /* why no worker can live: a message, or NULL */
@@ -41,7 +42,7 @@ typedef struct eddy__pool {
   eddy__keeper keeper;   /* of one that belongs to a loop and ends with it */
   void (*on_end)(struct eddy__pool *pool); /* its last worker has ended: news of one that was closed; or NULL */
   eddy__mailbox *home;   /* where news go */
-  eddy__mail news;
+  eddy__mail news, kick;
   eddy__line putters;    /* tasks that wait for room */
   eddy__line closers;    /* tasks that wait for the end */
 } eddy__pool;
@@ -61,9 +62,10 @@ bool eddy__pool_needs_worker(eddy__pool *pool);
  * Returns 0 or a libuv code. */
 int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init);
 
-/* Gives it a call, which it sends home one day. Returns NULL, or why it cannot: a text that lives as long as the pool;
+/* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers are woken when the loop
+ * looks at its mail, for all calls of that time at once. Returns NULL, or why it cannot: a text that lives as long as the pool;
  * the call has not been sent then. */
-const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call);
+const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch);
 
 /* No new calls; the workers end when all is done; at once if `quit`: what they do is stopped, what waits is not
  * begun. */

@@ -71,7 +71,7 @@ static int l_thread(lua_State *L) {
   eddy__pool_own(pool, loop);
   eddy__pool_notify(pool, call->home);
   pool->on_end = on_end;
-  eddy__pool_submit(pool, call);
+  eddy__pool_submit(pool, call, false);
   eddy__pool_close(pool, false); /* when the call is over */
   eddy__pool_release(pool);      /* the loop has it now */
   eddy__call_task(L, loop);

@@ -19,7 +19,7 @@
 
 enum { SELF = 1, HANDLER, BASE = HANDLER }; /* the frame of the serving task */
 
-static const uint64_t SPIN_NS = 20000; /* the next call often comes as soon as home has the result of the last */
+enum { LEAST_SPIN = 16, MOST_SPIN = 4096 }; /* looks; the next call often comes as soon as home has the last result */
 
 /* --- carrying out a call ------------------------------------------------------------------------------------------ */
 
@@ -48,9 +48,11 @@ static int l_unpack(lua_State *L) {
   }
   if (w->loop->rt->has_contexts) eddy__context_enter(L, w->loop->rt);
   lua_settop(L, 0);
+  if (w->call->code != NULL) eddy__code_push(L, w->call->code); /* raises: the parcel goes with the call */
+  if (parcel == NULL) return lua_gettop(L);
   w->call->parcel = NULL;
-  luaL_checkstack(L, eddy__parcel_count(parcel) + 4, "too many arguments");
-  return eddy__parcel_unpack(L, parcel);
+  eddy__parcel_unpack(L, parcel);
+  return lua_gettop(L);
 }
 
 /* 1: the worker, 2: how; then what goes home.   [-0, +0, v] */
@@ -102,6 +104,25 @@ static int pack_outcome(lua_State *L, eddy__worker *w, int status) {
   return lua_pcall(L, 3, 0, 0) == LUA_OK ? EDDY_C_FAILED : EDDY_C_NO_MEMORY;
 }
 
+/* Whether something goes on in the loop that earlier calls have left there. */
+static bool has_work(const eddy__worker *w) {
+  const eddy__loop *loop = w->loop;
+  return loop->ntasks > 1 || loop->ready > 0 || loop->timers.n > 0 || uv_loop_alive(loop->uv);
+}
+
+/* Under the lock: takes the next call from the queue. Returns whether there is one. */
+static bool take_next(eddy__worker *w) {
+  eddy__pool *pool = w->pool;
+  eddy__call *call = pool->quitting ? NULL : pool->first;
+  if (call == NULL) return false;
+  pool->first = call->next;
+  if (pool->first == NULL) pool->last = &pool->first;
+  pool->queued--;
+  w->call = call;
+  eddy__pool_tell(pool);
+  return true;
+}
+
 /* The call is over: what came of it stands above BASE.   [-n, +0, -] */
 static void finish(lua_State *L, eddy__worker *w, int status) {
   eddy__stop_end(w, L);
@@ -109,6 +130,7 @@ static void finish(lua_State *L, eddy__worker *w, int status) {
   int outcome = pack_outcome(L, w, status);
   uv_mutex_lock(&w->pool->lock);
   w->call = NULL; /* from here on nobody stops it */
+  if (!has_work(w)) take_next(w);
   uv_mutex_unlock(&w->pool->lock);
   call->text = w->text;
   w->text = NULL;
@@ -129,23 +151,14 @@ static void cancel_serve(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_serve = {"worker", cancel_serve};
 
-/* Whether something goes on in the loop that earlier calls have left there. */
-static bool has_work(const eddy__worker *w) {
-  const eddy__loop *loop = w->loop;
-  return loop->ntasks > 1 || loop->ready > 0 || loop->timers.n > 0 || uv_loop_alive(loop->uv);
-}
-
 /* Takes the next call. Returns false when there is none: then the worker is idle, or has to end (*end). */
 static bool take(eddy__worker *w, bool *end) {
   eddy__pool *pool = w->pool;
+  if (w->call != NULL) return true; /* it has one since it has ended the last */
   uv_mutex_lock(&pool->lock);
-  eddy__call *call = pool->quitting ? NULL : pool->first;
-  if (call != NULL) {
-    pool->first = call->next;
-    if (pool->first == NULL) pool->last = &pool->first;
-    pool->queued--;
-    w->call = call;
-    eddy__pool_tell(pool);
+  bool taken = take_next(w);
+  if (taken) {
+    /* that is it */
   } else if (pool->quitting || pool->closing) {
     *end = true;
   } else {
@@ -154,7 +167,7 @@ static bool take(eddy__worker *w, bool *end) {
     eddy__list_push(pool->idle.next, &w->idle); /* before the others: what it needs is in the caches */
   }
   uv_mutex_unlock(&pool->lock);
-  return call != NULL;
+  return taken;
 }
 
 /* Nothing to do: suspends the task, and lets the thread sleep.   [-0, +0, y] */
@@ -171,7 +184,7 @@ static int park(lua_State *L, eddy__worker *w) {
 /* Carries out calls until there is none. `polite`: what else goes on here has had its turn.   [-0, +0, y] */
 static int serve(lua_State *L, eddy__worker *w, bool polite) {
   for (bool end = false;; polite = false) {
-    if (!polite && has_work(w)) return eddy__give_way(L, w->task, k_serve);
+    if (!polite && w->call == NULL && has_work(w)) return eddy__give_way(L, w->task, k_serve);
     if (!take(w, &end)) return end ? 0 : park(L, w);
     lua_pushcfunction(L, l_unpack);
     lua_pushlightuserdata(L, w);
@@ -278,10 +291,23 @@ static bool open_state(eddy__worker *w) {
   return lua_checkstack(w->L, 40);
 }
 
+static inline void pause_a_little(void) {
+#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(__i386__))
+  __builtin_ia32_pause();
+#elif defined(__GNUC__) && defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* Sleeps until it is called. */
 static void wait_for_call(eddy__worker *w) {
-  uint64_t until = uv_hrtime() + SPIN_NS;
-  while (!atomic_load_explicit(&w->called, memory_order_relaxed) && uv_hrtime() < until) continue;
+  uint32_t left = w->spin;
+  while (left > 0 && !atomic_load_explicit(&w->called, memory_order_relaxed)) {
+    left--;
+    pause_a_little();
+  }
+  uint32_t spin = left > 0 || w->spin == 0 ? w->spin * 2 : w->spin / 2;
+  w->spin = spin < LEAST_SPIN ? LEAST_SPIN : spin > MOST_SPIN ? MOST_SPIN : spin;
   uv_mutex_lock(&w->pool->lock);
   w->asleep = true;
   while (!atomic_load(&w->called)) uv_cond_wait(&w->cond, &w->pool->lock);

@@ -35,6 +35,7 @@ struct eddy__worker {
   eddy__loop *loop;
   eddy__task *task;      /* carries out the calls, one after the other */
   eddy__ready stopping;  /* in the ready queue, when it `is_stopping` */
+  uint32_t spin;         /* how often it looks for a call before it sleeps: more when that has paid */
   bool is_stopping;
   bool is_parked;        /* the task waits for a call */
   bool has_failed;       /* init has: no other worker would do better */
