@@ -53,7 +53,11 @@ static const char *const modules[] = {"testing", "busted"};
 /* Functions that are written in Lua, and their modules. */
 static const struct {
   const char *name, *module;
-} in_lua[] = {{"sort", "yieldable"}, {"gsub", "yieldable"}, {"require", "yieldable"}, {"exec", "process"}};
+} in_lua[] = {{"sort", "yieldable"},
+              {"gsub", "yieldable"},
+              {"require", "yieldable"},
+              {"exec", "process"},
+              {"ProcessPool", "process_pool"}};
 
 /* Loads a module and pushes what it returns.   [-0, +1, e] */
 static void load(lua_State *L, const char *name) {

@@ -1,5 +1,5 @@
 -- script/run examples/asyncio/16_parallel.lua: the sum of the squares of 1 to a million, eight times: in line, in the
--- threads of the loop's own pool, in a pool of two. With two cores the last two take half the time: there is no GIL.
+-- threads of the loop's own pool, in two processes. With two cores the last two take half the time: there is no GIL.
 local eddy = require "eddy"
 
 local JOBS <const>, N <const>, TIMES <const> = 8, 1000000, 5
@@ -35,6 +35,6 @@ end
 eddy.run(function()
   timed("in line", in_line)
   timed("in threads", in_executor)
-  local pool <close> = eddy.ThreadPool { workers = 2 }
-  timed("in a pool of two", function() return in_executor(pool) end)
+  local pool <close> = eddy.ProcessPool { workers = 2 }
+  timed("in two processes", function() return in_executor(pool) end)
 end)

@@ -25,9 +25,9 @@ describe("examples", function()
     assert.is_true(tonumber(output:match("in a thread: computed, ticks meanwhile: (%d+)")) > 0)
   end)
 
-  it("asyncio/16: computes the same in line and in threads", function()
+  it("asyncio/16: computes the same in line, in threads and in processes", function()
     local output = run "examples/asyncio/16_parallel.lua"
-    for _, what in ipairs { "in line", "in threads", "in a pool of two" } do
+    for _, what in ipairs { "in line", "in threads", "in two processes" } do
       assert.matches(what .. ": 8 sums, each 333333833333500000, in ", output, 1, true)
     end
   end)

@@ -173,8 +173,20 @@ static void push_executor(lua_State *L, eddy__loop *loop, int arg) {
   }
 }
 
+/* A pool that is written in Lua, at arg: puts its function for calls below it, to be called with all from there on.
+ *   [-0, +(0|1), m] */
+static bool insert_function(lua_State *L, int arg, const char *field) {
+  if (!lua_istable(L, arg) || luaL_getmetafield(L, arg, field) == LUA_TNIL) return false;
+  lua_insert(L, arg);
+  return true;
+}
+
 /* eddy.run_in_executor(pool | nil, f, ...) -> results   [-0, +n, y] */
 static int l_run_in_executor(lua_State *L) {
+  if (insert_function(L, 1, "__executor")) {
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, eddy__k_return);
+    return lua_gettop(L);
+  }
   if (!lua_isnoneornil(L, 1)) check(L, 1);
   eddy__check_function(L, 2);
   eddy__task *task = eddy__running(L, "run_in_executor");
@@ -186,6 +198,10 @@ static int l_run_in_executor(lua_State *L) {
 /* loop:run_in_executor(pool | nil, f, ...) -> Task; never waits for room   [-0, +1, v] */
 static int l_loop_run_in_executor(lua_State *L) {
   eddy__loop *loop = eddy__loop_check(L, 1);
+  if (insert_function(L, 2, "__submitter")) {
+    lua_call(L, lua_gettop(L) - 2, 1);
+    return 1;
+  }
   if (!lua_isnoneornil(L, 2)) check(L, 2);
   eddy__check_function(L, 3);
   push_executor(L, loop, 2);

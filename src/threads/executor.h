@@ -17,6 +17,7 @@ void eddy__pool_disown(eddy__pool *pool);
 
 void eddy__channel_room(lua_State *L, eddy__runtime *rt);
 void eddy__executor_room(lua_State *L, eddy__runtime *rt);
+void eddy__wire_room(lua_State *L, eddy__runtime *rt);
 void eddy__thread_room(lua_State *L, eddy__runtime *rt);
 
 #endif

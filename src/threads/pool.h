@@ -62,9 +62,9 @@ bool eddy__pool_needs_worker(eddy__pool *pool);
  * Returns 0 or a libuv code. */
 int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init);
 
-/* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers are woken when the loop
- * looks at its mail, for all calls of that time at once. Returns NULL, or why it cannot: a text that lives as long as the pool;
- * the call has not been sent then. */
+/* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers are woken when the
+ * loop looks at its mail, for all calls of that time at once. Returns NULL, or why it cannot: a text that lives as long
+ * as the pool; the call has not been sent then. */
 const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch);
 
 /* No new calls; the workers end when all is done; at once if `quit`: what they do is stopped, what waits is not

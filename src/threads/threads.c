@@ -16,4 +16,5 @@ void eddy__threads_room(lua_State *L, eddy__runtime *rt) {
   eddy__executor_room(L, rt);
   eddy__thread_room(L, rt);
   eddy__channel_room(L, rt);
+  eddy__wire_room(L, rt);
 }

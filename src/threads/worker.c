@@ -307,7 +307,8 @@ static void wait_for_call(eddy__worker *w) {
     pause_a_little();
   }
   uint32_t spin = left > 0 || w->spin == 0 ? w->spin * 2 : w->spin / 2;
-  w->spin = spin < LEAST_SPIN ? LEAST_SPIN : spin > MOST_SPIN ? MOST_SPIN : spin;
+  w->spin = spin < LEAST_SPIN ? LEAST_SPIN : spin > MOST_SPIN ? MOST_SPIN
+                                                              : spin;
   uv_mutex_lock(&w->pool->lock);
   w->asleep = true;
   while (!atomic_load(&w->called)) uv_cond_wait(&w->cond, &w->pool->lock);

@@ -36,7 +36,7 @@ function eddy.to_thread(f, ...) end
 
 ---The same on another pool (nil: the loop's own). Waits while the pool's queue is full.
 ---@async
----@param pool eddy.ThreadPool?
+---@param pool eddy.ThreadPool|eddy.ProcessPool|nil
 ---@param f function
 ---@param ... any
 ---@return any ...
@@ -87,6 +87,48 @@ function ThreadPool:map(f, list, options) end
 ---Outside of a task it stops them, too, and leaves behind what has not ended after a second.
 ---@async
 function ThreadPool:close() end
+
+---@class eddy.ProcessPoolOptions
+---@field workers? integer at most so many processes; one per core. They are started when they are needed, and kept
+---@field init? function called in each process before its first call
+---@field command? string[] a program and arguments that run the Lua code which is put behind them, such as
+---`{ "lua5.4", "-e" }`. Without it, this program if it is `eddy` or `lua`, else `eddy` from the PATH
+
+---A pool of processes: the methods of ThreadPool, for calls that may crash, or need more memory than one process has.
+---Channels and context variables do not go to other processes; what they print appears as ours does. A process that
+---dies
+---fails the call that it had with BrokenWorkerError, and is replaced. A cancelled call is stopped where it waits;
+---one that
+---computes has 0.2 s to notice, then its process is killed. Needs a running loop, and belongs to it.
+---@param options? eddy.ProcessPoolOptions
+---@return eddy.ProcessPool
+function eddy.ProcessPool(options) end
+
+---@class eddy.ProcessPool
+local ProcessPool = {}
+
+---As ThreadPool:submit; never waits.
+---Raises RuntimeError when the pool is closed; an error that names what cannot be moved. The Task raises OSError
+---when no
+---process can be started.
+---@param f function
+---@param ... any
+---@return eddy.Task
+function ProcessPool:submit(f, ...) end
+
+---As ThreadPool:map.
+---@async
+---@generic T, R
+---@param f fun(item: T): R
+---@param list T[]
+---@param options? { chunk: integer }
+---@return R[]
+function ProcessPool:map(f, list, options) end
+
+---Takes no more calls, waits for those that were submitted, and ends the processes. Twice is fine. Cancelled, it stops
+---them. Also what the end of its `<close>` scope does.
+---@async
+function ProcessPool:close() end
 
 ---A channel: messages between tasks, of one loop or of many, in any threads. At most `capacity` messages lie in it;
 ---with 0 (the default) each `send` waits for its `recv`. It goes to other threads as an argument, as an upvalue, or

@@ -1,0 +1,236 @@
+-- process_pool.lua - eddy.ProcessPool: calls carried out by other processes. process_worker.lua is the other side.
+
+local eddy = require "eddy"
+local wire = eddy._wire
+
+local GRACE = 0.2 -- seconds that a call has to end by itself when it is cancelled, and a worker when its pool is closed
+
+local ProcessPool = { __name = "ProcessPool" }
+ProcessPool.__index = ProcessPool
+
+-- --- Workers ------------------------------------------------------------------------------------------------------
+
+-- A command that runs the Lua code which follows it: this program, if it is eddy or Lua, or one that can be found.
+local function find_command()
+  local ok, program = pcall(eddy.fs.readlink, "/proc/self/exe")
+  if not ok and type(arg) == "table" then
+    local lowest = 0
+    while arg[lowest - 1] do lowest = lowest - 1 end
+    program = lowest < 0 and arg[lowest] or nil
+  elseif not ok then
+    program = nil
+  end
+  local name = program and program:match "([^/\\]+)$"
+  if name and (name:find "^eddy" or name:find "^lua") then return { program, "-e" } end
+  return { "eddy", "-e" }
+end
+
+local function start(self)
+  local input, requests = eddy.pipe()
+  local replies, output = eddy.pipe()
+  local code = ("package.path, package.cpath = %q, %q\nlocal eddy = require 'eddy'\n"
+    .. "eddy.run(require 'eddy.process_worker', %d, %d)"):format(package.path, package.cpath, input:fileno(),
+    output:fileno())
+  local arguments = { table.unpack(self._command, 2) }
+  arguments[#arguments + 1] = code
+  local ok, process = pcall(eddy.create_subprocess_exec, self._command[1], arguments,
+    { stdin = "null", pass_fds = { input, output } })
+  input:close()
+  output:close()
+  if not ok then
+    requests:close()
+    replies:close()
+    error(process, 0)
+  end
+  return { process = process, requests = requests, replies = replies }
+end
+
+-- Ends it: closes its pipes, and kills it if that is not enough, or at once.
+local function finish(worker, at_once)
+  worker.requests:abort()
+  worker.replies:abort()
+  if not at_once and eddy.move_on_after(GRACE, worker.process.wait, worker.process) then return end
+  if not worker.process.returncode then pcall(worker.process.kill, worker.process) end
+  worker.process:wait()
+end
+
+local function broken(worker)
+  local _, code = eddy.move_on_after(GRACE, worker.process.wait, worker.process)
+  local how = code == nil and "has closed its pipes" or code < 0 and ("was killed by signal %d"):format(-code)
+    or ("has ended with status %d"):format(code)
+  return eddy.BrokenWorkerError("the worker process " .. how)
+end
+
+-- The reply to the call that was sent last.
+local function receive(worker)
+  worker.letter = worker.letter or worker.replies:read_exactly(1)   -- it may be cancelled here, and asked again
+  worker.head = worker.head or worker.replies:read_exactly(wire.HEAD)
+  local body = worker.replies:read_exactly(wire.size(worker.head))
+  local letter, head = worker.letter, worker.head
+  worker.letter, worker.head = nil, nil
+  return letter, head, body
+end
+
+local function exchange(worker, message)
+  worker.requests:write(message):drain()
+  return receive(worker)
+end
+
+-- Carries out a call on the worker. Returns whether the worker can be used again; then as pcall does.
+local function carry_out(worker, message)
+  local ok, letter, head, body = pcall(exchange, worker, message)
+  if ok then return true, letter == "R", wire.unpack(head, body) end
+  local err = letter
+  if eddy.is_error(err, eddy.CancelledError) then
+    local asked = pcall(worker.requests.write, worker.requests, "X")
+    local waited, in_time = pcall(eddy.move_on_after, GRACE, receive, worker)
+    return asked and waited and in_time, false, err
+  end
+  if eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) then err = broken(worker) end
+  return false, false, err
+end
+
+-- --- The pool -----------------------------------------------------------------------------------------------------
+
+local function give_back(self, worker, usable)
+  if usable and not self._quit then
+    self._idle[#self._idle + 1] = worker
+  else
+    self._workers[worker] = nil
+    eddy.shield(function() finish(worker, true) end)
+  end
+end
+
+local function results_of(self, worker, usable, ok, ...)
+  give_back(self, worker, usable)
+  if ok then return ... end
+  error((...), 0)
+end
+
+-- A worker that waits for a call, or a new one, for which `init` was called.
+local function take_worker(self)
+  local worker = table.remove(self._idle)
+  while worker and worker.process.returncode do -- it has died of boredom, or somebody has killed it
+    self._workers[worker] = nil
+    finish(worker, true)
+    worker = table.remove(self._idle)
+  end
+  if worker then return worker end
+  worker = start(self)
+  self._workers[worker] = true
+  if self._init then
+    local usable, ok, err = carry_out(worker, self._init)
+    if not ok then
+      give_back(self, worker, false)
+      if usable then err = eddy.BrokenWorkerError("init has failed: " .. tostring(err)) end
+      error(err, 0)
+    end
+  end
+  return worker
+end
+
+local function run(self, message)
+  local slot <close> = self._slots:hold()  -- luacheck: ignore 211
+  local worker = take_worker(self)
+  return results_of(self, worker, carry_out(worker, message))
+end
+
+local function check(self, name, f)
+  if getmetatable(self) ~= ProcessPool then
+    error(("calling '%s' on bad self (ProcessPool expected, got %s)"):format(name, type(self)), 3)
+  end
+  if self._closed then error(eddy.RuntimeError(("'%s': the pool is closed"):format(name)), 3) end
+  if type(f) ~= "function" then
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, f == nil and "no value" or type(f)), 3)
+  end
+end
+
+local function schedule(self, message)
+  local task = eddy.create_task(run, self, message)
+  self._tasks[task] = true
+  task:add_done_callback(function() self._tasks[task] = nil end)
+  return task
+end
+
+--- Schedules f(...), which is packed at once, and returns a Task for it.
+function ProcessPool:submit(f, ...)
+  check(self, "submit", f)
+  return schedule(self, "C" .. wire.pack("call", "submit", f, ...))
+end
+
+-- eddy.run_in_executor(pool, f, ...)
+function ProcessPool:__executor(f, ...)
+  check(self, "run_in_executor", f)
+  return schedule(self, "C" .. wire.pack("call", "run_in_executor", f, ...)):await()
+end
+
+ProcessPool.__submitter = ProcessPool.submit -- loop:run_in_executor(pool, f, ...)
+
+--- f(item) for each item of the list, in chunks; the results in order.
+function ProcessPool:map(f, list, options)
+  check(self, "map", f)
+  if type(list) ~= "table" then error("bad argument #2 to 'map' (table expected, got " .. type(list) .. ")", 2) end
+  for key in pairs(options or {}) do
+    if key ~= "chunk" then error(("bad argument #3 to 'map' (unknown option '%s')"):format(tostring(key)), 2) end
+  end
+  return require "eddy.pool".map(self, f, list, options and options.chunk or 0, self._size)
+end
+
+local function end_all(self, quit)
+  self._closed = true
+  if quit then
+    self._quit = true
+    for task in pairs(self._tasks) do task:cancel() end
+  end
+  while next(self._tasks) do eddy.wait { (next(self._tasks)) } end
+  local workers = {}
+  for worker in pairs(self._workers) do workers[#workers + 1] = function() finish(worker, false) end end
+  self._workers, self._idle = {}, {}
+  if #workers > 0 then eddy.gather(workers) end
+end
+
+--- Takes no more calls, waits for those that were submitted, ends the processes.
+function ProcessPool:close()
+  local ok, err = pcall(end_all, self, false)
+  if ok then return end
+  eddy.shield(function() end_all(self, true) end)
+  error(err, 0)
+end
+
+function ProcessPool:__close(err)
+  if err == nil then self:close() else eddy.shield(function() end_all(self, true) end) end
+end
+
+function ProcessPool:__tostring()
+  return ("<ProcessPool workers=%d%s>"):format(self._size, self._closed and ", closed" or "")
+end
+
+local KNOWN = { workers = "integer", init = "function", command = "table" }
+
+local function new(options)
+  options = options == nil and {} or options
+  if type(options) ~= "table" then
+    error(("bad argument #1 to 'ProcessPool' (table expected, got %s)"):format(type(options)), 2)
+  end
+  for key, value in pairs(options) do
+    local expected = KNOWN[key]
+    if not expected then error(("bad argument #1 to 'ProcessPool' (unknown option '%s')"):format(tostring(key)), 2) end
+    if (expected == "integer" and math.type(value) or type(value)) ~= expected then
+      error(("bad argument #1 to 'ProcessPool' (option '%s': %s expected, got %s)"):format(key, expected,
+        type(value)), 2)
+    end
+  end
+  local size = options.workers or wire.CPUS
+  if size < 1 then error("bad argument #1 to 'ProcessPool' (option 'workers': " .. size .. " is out of range)", 2) end
+  return setmetatable({
+    _size = size,
+    _slots = eddy.Semaphore(size),
+    _command = options.command or find_command(),
+    _init = options.init and "C" .. wire.pack("call", "ProcessPool", options.init),
+    _workers = {},
+    _idle = {},
+    _tasks = {},
+  }, ProcessPool)
+end
+
+return { ProcessPool = new }

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wire.c - values as strings of bytes, for lua/eddy/process_pool.lua and the worker at the other end of its pipes.
+ * Uses:   move.h.      Used by: threads.c.
+ * Touch:  freely. `eddy._wire` is not for scripts: what it unpacks may hold byte code, which Lua does not check.
+ */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "threads/executor.h"
+#include "threads/move.h"
+
+/* [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  eddy__parcel **box = lua_touserdata(L, 1);
+  if (box != NULL) eddy__parcel_free(*box);
+  if (box != NULL) *box = NULL;
+  return 0;
+}
+
+static const eddy__type type_box = {"eddy.parcel"};
+
+/* _wire.pack(kind, who, ...) -> the values as a string; kind: "call", "results", "error"   [-0, +1, v] */
+static int l_pack(lua_State *L) {
+  static const char *const kinds[] = {"call", "results", "error", NULL};
+  static const int hows[] = {EDDY_PACK_CALL, EDDY_PACK_RESULTS, EDDY_PACK_ERROR};
+  static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
+  int how = hows[luaL_checkoption(L, 1, NULL, kinds)];
+  const char *who = luaL_checkstring(L, 2), *body;
+  char head[EDDY_WIRE_HEAD];
+  size_t size;
+  int n = lua_gettop(L) - 2;
+  luaL_Buffer b;
+  luaL_checkstack(L, 8, NULL);
+  eddy__object_type(L, &type_box, NULL, NULL, meta, 0);
+  eddy__parcel **box = eddy__object_new(L, &type_box, sizeof *box, 0);
+  *box = eddy__parcel_pack(L, 3, n, who, how | EDDY_PACK_PROCESS);
+  eddy__parcel_head(*box, head, &body, &size);
+  luaL_buffinitsize(L, &b, sizeof head + size);
+  luaL_addlstring(&b, head, sizeof head);
+  luaL_addlstring(&b, body, size);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+/* The parcel for the head at 1, its room at *body.   [-0, +0, v] */
+static eddy__parcel *receive(lua_State *L, char **body, size_t *size) {
+  size_t length;
+  eddy__parcel *parcel;
+  const char *head = luaL_checklstring(L, 1, &length);
+  eddy__arg_check(L, length == EDDY_WIRE_HEAD, 1, "no head");
+  int rc = eddy__parcel_receive(head, EDDY_TRUST_CODE, &parcel, body, size);
+  if (rc == UV_EINVAL) eddy__error_throw(L, EDDY_E_RUNTIME, "what has come from a worker is damaged");
+  if (rc < 0) eddy__raise(L, rc, "receive");
+  return parcel;
+}
+
+/* _wire.size(head) -> how many bytes follow   [-0, +1, v] */
+static int l_size(lua_State *L) {
+  char *body;
+  size_t size;
+  eddy__parcel_free(receive(L, &body, &size));
+  lua_pushinteger(L, (lua_Integer)size);
+  return 1;
+}
+
+/* _wire.unpack(head, body) -> the values   [-0, +n, e] */
+static int l_unpack(lua_State *L) {
+  char *body;
+  size_t size, length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  eddy__parcel *parcel = receive(L, &body, &size);
+  if (length != size) {
+    eddy__parcel_free(parcel);
+    return eddy__arg_error(L, 2, "not as long as the head says");
+  }
+  memcpy(body, bytes, size);
+  return eddy__parcel_unpack(L, parcel);
+}
+
+/* [-0, +0, m] */
+void eddy__wire_room(lua_State *L, eddy__runtime *rt) {
+  static const luaL_Reg functions[] = {{"pack", l_pack}, {"size", l_size}, {"unpack", l_unpack}, {NULL, NULL}};
+  lua_newtable(L);
+  eddy__runtime_functions(L, rt, functions);
+  lua_pushinteger(L, EDDY_WIRE_HEAD);
+  lua_setfield(L, -2, "HEAD");
+  lua_pushinteger(L, (lua_Integer)uv_available_parallelism());
+  lua_setfield(L, -2, "CPUS");
+  lua_setfield(L, -2, "_wire");
+}
