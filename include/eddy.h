@@ -102,6 +102,35 @@ EDDY_API int eddy_backend_timeout(const eddy_loop *loop);
  * chain of awaits that led to it. Returns the text.   [-0, +1, m] */
 EDDY_API const char *eddy_error_text(lua_State *L, int idx);
 
+/* --- From other threads --------------------------------------------------------------------------------------------
+ * All functions above belong to the thread that uses the state. These five may be called from any. */
+
+/* Calls f(L, data) in the thread that runs or pumps the loop, outside of any task: it may not wait, but may spawn. An
+ * error that it raises goes to the loop's exception handler. What one thread posts is called in that order; a sleeping
+ * loop wakes. If the loop is closed first, f(NULL, data) is called, so that data can be freed. The pointer must not
+ * have been given to eddy_close. Returns EDDY_OK; EDDY_MISUSE if the loop was closed, EDDY_FAILED for lack of memory:
+ * then f is not called. */
+EDDY_API int eddy_post(eddy_loop *loop, void (*f)(lua_State *L, void *data), void *data);
+
+/* A Future that the host will settle, from whatever thread. */
+typedef struct eddy_promise eddy_promise;
+
+/* In the state's thread, with a loop running (in a C function that a script calls): pushes a new Future and returns its
+ * promise, which must be resolved or rejected once; that takes it back. Returns NULL and pushes a message, or nil, when
+ * no loop runs or memory is short. A loop with promises is not in a deadlock.   [-0, +1, -] */
+EDDY_API eddy_promise *eddy_promise_new(lua_State *L);
+
+/* From any thread, one of them, once: push(L, data) is called in the loop's thread; it pushes the results and returns
+ * how many, or pushes the error (reject). What it raises is the error. A NULL push rejects with a RuntimeError. If
+ * nobody waits any more, as the Future was cancelled or the loop closed, push(NULL, data) is called instead, in either
+ * thread, so that data can be freed. Returns EDDY_OK, or EDDY_MISUSE when the loop is closed. The promise is dead
+ * afterwards. */
+EDDY_API int eddy_promise_resolve(eddy_promise *promise, int (*push)(lua_State *L, void *data), void *data);
+EDDY_API int eddy_promise_reject(eddy_promise *promise, int (*push)(lua_State *L, void *data), void *data);
+
+/* From any thread that has not given it back: 1 when nobody waits for it any more, as its Future was cancelled. */
+EDDY_API int eddy_promise_cancelled(eddy_promise *promise);
+
 /* Cancels the tasks left, runs them to their end, closes every handle and the loop. The pointer is dead afterwards.
  * Returns EDDY_OK; EDDY_INTERRUPTED if a SIGINT has cut it short; or EDDY_MISUSE (from inside the loop), and then
  * nothing has happened.   [-0, +0, -] */

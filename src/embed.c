@@ -6,7 +6,7 @@
  * Uses:   all rooms.      Used by: hosts, main.c.
  * Touch:  freely. Nothing raises into the host but what eddy.h says: all that can is called through call().
  */
-#include "eddy.h"
+#include "embed.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -25,7 +25,20 @@ struct eddy_loop {
   eddy__loop *loop;
   uint32_t generation; /* a script may have closed it, and its record may be another's */
   bool handle_sigint;
+  eddy__mailbox *box; /* for other threads; retained */
 };
+
+static const eddy__type type_host = {"eddy_loop"};
+
+eddy__mailbox *eddy__host_mailbox(const eddy_loop *host) { return host->box; }
+
+/* [-0, +0, -] */
+static int l_gc(lua_State *L) {
+  eddy_loop *host = eddy__object_check(L, 1, &type_host);
+  if (host->box != NULL) eddy__mailbox_release(host->box);
+  host->box = NULL;
+  return 0;
+}
 
 /* Calls f with the n values at the top, protected; on failure the message is on the stack.   [-n, +m, -] */
 static int call(lua_State *L, lua_CFunction f, int n, int nresults) {
@@ -59,11 +72,17 @@ static int open_protected(lua_State *L) {
   options.shutdown_timeout = all.shutdown_timeout;
   luaL_requiref(L, "eddy", luaopen_eddy, 0);
   lua_settop(L, 1);
-  o->host = lua_newuserdatauv(L, sizeof *o->host, 1);
+  static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
+  eddy__object_type(L, &type_host, NULL, NULL, meta, 0);
+  lua_pop(L, 1);
+  o->host = eddy__object_new(L, &type_host, sizeof *o->host, 1);
   eddy__loop *loop = o->loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
   loop->is_lazy = all.lazy != 0;
   loop->is_driven = all.uv_loop != NULL;
   *o->host = (eddy_loop){.loop = loop, .generation = loop->generation, .handle_sigint = all.handle_sigint != 0};
+  eddy__mailbox *box = eddy__mailbox_of(loop);
+  if (box == NULL) return luaL_error(L, "not enough memory");
+  o->host->box = eddy__mailbox_retain(box);
   lua_setiuservalue(L, 2, 1);
   lua_settop(L, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, o->host);

@@ -219,6 +219,7 @@ local IN_A_TASK = {
   { "eddy.run_in_executor", "pool?", "func", "rest?" },
   { "eddy.ThreadPool", "options?" },
   { "eddy.Channel", "capacity?" },
+  { "eddy.run_coroutine_threadsafe", "awaitable", "loop" },
   { "loop:call_soon_threadsafe", "func", "rest?" },
   { "loop:run_in_executor", "pool?", "func", "rest?" },
   { "loop:set_default_executor", "pool" },

@@ -71,6 +71,15 @@ static int l_call_soon(lua_State *L) {
 /* loop:call_soon_threadsafe(f, ...) -> Handle: in the thread of the loop it is call_soon   [-0, +1, v] */
 static int l_call_soon_threadsafe(lua_State *L) { return l_call_soon(L); }
 
+/* eddy.run_coroutine_threadsafe(f_or_coro, loop) -> Task, on that loop   [-0, +1, v] */
+static int l_run_coroutine_threadsafe(lua_State *L) {
+  eddy__awaitable_check(L, 1);
+  eddy__loop *loop = eddy__loop_check(L, 2);
+  lua_settop(L, 1);
+  eddy__task_ensure(L, loop, 1);
+  return 1;
+}
+
 /* loop:call_later(seconds, f, ...) -> Handle   [-0, +1, v] */
 static int l_call_later(lua_State *L) {
   eddy__loop *loop = eddy__loop_check(L, 1);
@@ -360,6 +369,7 @@ void eddy__loop_room(lua_State *L, eddy__runtime *rt) {
     {"__tostring", l_tostring}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"time", l_module_time},
                                        {"get_running_loop", l_get_running_loop},
+                                       {"run_coroutine_threadsafe", l_run_coroutine_threadsafe},
                                        {"all_tasks", l_all_tasks},
                                        {"_handles", l_handles},
                                        {NULL, NULL}};

@@ -175,6 +175,13 @@ function Channel:close() end
 ---@return boolean
 function Channel:is_closed() end
 
+---Schedules an awaitable on a loop of this state and returns its Task; cancelling either end cancels the other. (Other
+---states have other loops: to reach them, send through a Channel, or eddy_post in C.)
+---@param aw eddy.Awaitable
+---@param loop eddy.Loop
+---@return eddy.Task
+function eddy.run_coroutine_threadsafe(aw, loop) end
+
 ---@class eddy.Loop
 local Loop = {}
 
