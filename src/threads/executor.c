@@ -252,10 +252,20 @@ static const eddy__wait wait_close = {"ThreadPool:close", eddy__line_cancel};
 
 static int k_close(lua_State *L, int status, lua_KContext ctx);
 
-/* 1: the pool, which is closing: waits until its workers have ended.   [-0, +0, y] */
+static int k_closed(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__wake_check(L, (eddy__task *)ctx);
+  return 0;
+}
+
+/* 1: the pool, which is closing: waits until its workers have ended, and until those who wait for them know.
+ *   [-0, +0, y] */
 static int wait_end(lua_State *L, eddy__task *task) {
   executor *e = lua_touserdata(L, 1);
-  if (!eddy__pool_alive(e->pool)) return 0;
+  if (!eddy__pool_alive(e->pool)) {
+    eddy__post_deliver(task->future.loop);
+    return eddy__give_way(L, task, k_closed);
+  }
   eddy__line_check(L, &e->pool->closers, NULL, task, "close");
   eddy__line_join(&e->pool->closers, task);
   task->future.loop->jobs++;

@@ -1,0 +1,106 @@
+-- The end of a process, a state or a run while threads are at work.
+
+local eddy = require "eddy"
+
+require("eddy.busted").timeout = 60
+
+local lua, root = os.getenv "EDDY_LUA" or "lua5.4", os.getenv "EDDY_ROOT" or "."
+
+-- Runs a script in a Lua of its own. Returns its output, its exit status and how long it took.
+local function run(source, ...)
+  local path = os.tmpname()
+  finally(function() os.remove(path) end)
+  local file = assert(io.open(path, "w"))
+  file:write("package.path = " .. ("%q"):format(package.path) .. "; package.cpath = "
+    .. ("%q"):format(package.cpath) .. "\nlocal eddy = require 'eddy'\n", source)
+  file:close()
+  local before = eddy.time()
+  local env = eddy.environ()
+  if env.ASAN_OPTIONS then   -- it cannot look at a thread that is inside of system()
+    env.ASAN_OPTIONS = env.ASAN_OPTIONS:gsub("detect_leaks=1", "detect_leaks=0")
+  end
+  local options = { cwd = root, env = source:find("os.execute", 1, true) and env or nil }
+  local out, err, code = eddy.exec(lua, { path, ... }, options)
+  return out .. err, code, eddy.time() - before
+end
+
+-- Under sanitizers everything is slower.
+local LIMIT <const> = 2.5
+
+describe("a state that is closed while threads are at work", function()
+  it("leaks nothing of calls that compute and wait", function()
+    local output, code = run [[
+      local loop = eddy.new_event_loop()
+      local pool = eddy.ThreadPool { workers = 3 }
+      loop:run_until_complete(function()
+        pool:submit(function() while true do pcall(function() while true do end end) end end)
+        pool:submit(function() require("eddy").sleep(1000) end)
+        eddy.thread(function() while true do end end)
+        loop:run_in_executor(nil, function() while true do end end)
+        eddy.sleep(0.02)
+      end)
+      io.write("over ")
+      os.exit(0, true)
+    ]]
+    assert.matches("over", output, 1, true)
+    assert.equal(0, code, output)
+  end)
+
+  it("ends within two seconds, with calls that compute, wait, and never come back", function()
+    local output, code, seconds = run [[
+      local loop = eddy.new_event_loop()
+      local pool = eddy.ThreadPool { workers = 3 }
+      local t = {}
+      local function start()
+        t[1] = pool:submit(function() while true do pcall(function() while true do end end) end end)
+        t[2] = pool:submit(function() require("eddy").sleep(1000) end)
+        t[3] = pool:submit(function() os.execute("exec sleep 4 >/dev/null 2>&1") end)
+        t[4] = eddy.thread(function() while true do end end)
+        t[5] = loop:run_in_executor(nil, function() while true do end end)
+        eddy.sleep(0.05)
+      end
+      loop:run_until_complete(start)
+      io.write("over ")
+      os.exit(0, true)          -- closes the state, with the loop still open
+    ]]
+    assert.matches("over", output, 1, true)
+    assert.equal(0, code)
+    assert.is_true(seconds < LIMIT, seconds)
+  end)
+
+  it("ends when it is collected, loop, pool and channel in any order", function()
+    local output, code = run [[
+      for i = 1, 5 do
+        local ch = eddy.Channel()
+        local pool = eddy.ThreadPool { workers = 2 }
+        eddy.run(function()
+          for _ = 1, 4 do pool:submit(function(c) c:recv() end, ch) end
+          eddy.thread(function(c) for _ in c do end end, ch)
+          eddy.sleep(0.002)
+        end)
+        ch, pool = nil, nil
+        if i % 2 == 0 then collectgarbage() end
+      end
+      io.write("over")
+    ]]
+    assert.equal("over", output)
+    assert.equal(0, code)
+  end)
+end)
+
+describe("a run with threads", function()
+  it("ends by Ctrl-C although a thread computes", function()
+    local output, _, seconds = run [[
+      local ok, err = pcall(eddy.run, function()
+        eddy.create_task(function()
+          eddy.sleep(0.1)
+          eddy.exec("sh", { "-c", "kill -INT $PPID" })
+        end)
+        eddy.to_thread(function() while true do pcall(function() while true do end end) end end)
+      end)
+      io.write(tostring(err))
+    ]]
+    assert.matches("Interrupted", output, 1, true)
+    assert.is_true(seconds < LIMIT, seconds)
+  end)
+end)
