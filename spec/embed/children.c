@@ -3,6 +3,7 @@
  * children.c - a host that has children of its own and a handler for SIGCHLD: both live beside eddy's processes. So
  * does a host that ignores SIGCHLD, and one that reaps whatever it finds.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -36,7 +37,9 @@ static void on_child(int number) {
 
 static void reap_all(int number) {
   (void)number;
+  int saved = errno;
   while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+  errno = saved;
 }
 
 static long long run(const char *code) {

@@ -156,6 +156,26 @@ describe("A process that nobody holds", function()
   end)
 end)
 
+describe("The end of a process", function()
+  it("is noticed where the system has no descriptor for it", function()
+    if not os.execute "command -v strace >/dev/null" then return pending "needs strace" end
+    local out, err = support.sh [[ASAN_OPTIONS=detect_leaks=0 strace -f -o /dev/null -e trace=pidfd_open \
+      -e inject=pidfd_open:error=ENOSYS "$EDDY" -e '
+        local list = {}
+        for i = 1, 60 do list[i] = i end
+        local codes = eddy.map(function(i) return eddy.create_subprocess_shell("exit " .. i):wait() end, list,
+          { concurrency = 20 })
+        local sum = 0
+        for i = 1, 60 do sum = sum + codes[i] end
+        local process <close> = eddy.create_subprocess_exec("sleep", { 100 })
+        process:terminate()
+        print(sum, process:wait(), select(2, pcall(process.kill, process)).code)
+        print(eddy.exec("sh", { "-c", "cat; exit 4" }, { input = "in" }))
+        print(select(2, pcall(eddy.timeout, 0.05, eddy.exec, "sleep", { 100 })))']]
+    assert.same({ "1830\t-15\tESRCH\nin\t\t4\nTimeoutError\n", "" }, { out, err })
+  end)
+end)
+
 describe("The end of a run", function()
   it("kills the processes that are left, with a warning", function()
     local out, err = support.eddy { "-e", [[

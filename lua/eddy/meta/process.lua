@@ -66,7 +66,8 @@ function Loop:remove_signal_handler(signal) end
 
 ---Calls f(...) again and again while something can be read from the descriptor, until it is removed; replaces the reade
 ---that is there. For C modules that have sockets of their own. Remove it before the descriptor is closed; if it is
----closed all the same, the reader is forgotten. Other holders of the descriptor see no change: it stays blocking if it
+---closed all the same, the reader is forgotten; only a close that waits for the other end (a pipe of `io.popen`) would
+---wait for ever. Other holders of the descriptor see no change: it stays blocking if it
 ---was.
 ---
 ---Raises OSError: EBADF, and EPERM for a regular file, which is always ready. RuntimeError for a stream's descriptor.
