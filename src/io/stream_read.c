@@ -202,6 +202,11 @@ static int answer_closed(lua_State *L, eddy__stream *s) {
   return 1;
 }
 
+/* Whether no look is needed: nothing has come, and that would not do for any read but one. */
+static bool has_nothing(const eddy__stream *s) {
+  return eddy__input_size(&s->in) == 0 && !s->in.eof && s->in.error == 0 && s->want.kind != EDDY_WANT_EXACT;
+}
+
 /* Reads what s->want says; when that is WANT_MORE, the formats at 2 and above.   [-0, +n, y] */
 static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
   eddy__want other, *want = &s->want;
@@ -213,8 +218,9 @@ static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
   }
   if (many) want = &other;
   for (;;) {
-    int found = many ? eddy__input_look_all(L, &s->in, 2, last, want)
-                     : eddy__input_look(&s->in, 0, want);
+    int found = has_nothing(s)  ? EDDY_IN_MORE
+                : many         ? eddy__input_look_all(L, &s->in, 2, last, want)
+                               : eddy__input_look(&s->in, 0, want);
     if (found == EDDY_IN_MORE && !s->is_ready) return wait_for_more(L, s, task);
     if (found == EDDY_IN_MORE) {
       int rc = fetch(s);

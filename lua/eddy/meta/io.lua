@@ -68,8 +68,9 @@ function Stream:lines(...) end
 ---@return boolean
 function Stream:at_eof() end
 
----Sends its arguments, in their order. What the system does not take at once is queued; the task waits while more than
----the high-water mark (64 KiB) is queued, until it is below the low one.
+---Sends its arguments, in their order, with one call to the system if they are few. What the system does not take at
+---once is queued, long strings without being copied; the task waits while more than the high-water mark (64 KiB) is
+---queued, until it is below the low one.
 ---
 ---Raises RuntimeError on a closed stream and after `shutdown`, and the OSError with `syscall = "write"` that an earlier
 ---write has met.
@@ -157,10 +158,12 @@ function TCP:fileno() end
 ---@field keepalive? boolean|number false
 ---@field limit? integer of a line, 65536
 
----Connects to a name or address. The addresses of a name are tried one after the other; when all fail, the OSError that
----they have in common is raised, or an ExceptionGroup of all. Raises TimeoutError when time is up.
+---Connects to a name or address. The addresses race, as RFC 8305 has it: IPv6 and IPv4 take turns, the next one starts
+---250 ms after the last or when one has failed; the first that answers is taken and the others are closed. When all
+---fail, the OSError that they have in common is raised, or an ExceptionGroup of all. Raises TimeoutError when time is
+---up.
 ---@async
----@param host string
+---@param host string|string[] a list holds numeric addresses, of one host
 ---@param port integer
 ---@param options? eddy.ConnectOptions
 ---@return eddy.TCP
