@@ -1,11 +1,8 @@
 local eddy = require "eddy"
 local support = require "spec.command.support"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised = calls.raised
 
 -- What stands for each kind of value that may be raised.
 local function any_values()

@@ -1,16 +1,7 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function after(seconds, ...)
-  return eddy.create_task(eddy.sleep, seconds, ...)
-end
-
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
+local raised, now, after = calls.raised, calls.now, calls.after
 
 describe("eddy.as_completed #virtual", function()
   it("gives the tasks in the order in which they finish", function()

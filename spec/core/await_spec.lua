@@ -1,29 +1,15 @@
 -- eddy.await and wait_for; and waiting from any depth of Lua calls.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
-
--- The text of the bad argument that f complains of.
-local function bad_argument(f)
-  local ok, err = pcall(f)
-  assert.is_false(ok)
-  return (assert(tostring(err):match("bad argument.*"), err))
-end
+local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
 local function started(f, ...)
   local task = eddy.create_task(f, ...)
   eddy.sleep(0)
   return task
 end
-
-local function closing(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 local function awaitable(f) return setmetatable({}, { __await = f }) end
 

@@ -1,21 +1,9 @@
 -- How a request to stop reaches a task: cancel, cancelling, uncancel; timeout scopes, move_on_after, eddy.pcall.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
-
--- The text of the bad argument that f complains of.
-local function bad_argument(f)
-  local ok, err = pcall(f)
-  assert.is_false(ok)
-  return (assert(tostring(err):match("bad argument.*"), err))
-end
+local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
 -- A task that runs f and has come to its first wait.
 local function started(f, ...)
@@ -23,9 +11,6 @@ local function started(f, ...)
   eddy.sleep(0)
   return task
 end
-
--- A <close> variable that calls f(err).
-local function closing(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 local function cancelling() return eddy.current_task():cancelling() end
 

@@ -1,12 +1,9 @@
 -- ContextVar and contexts: each task has values of its own, and begins with those of its creator.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised = calls.raised
 
 describe("eddy.ContextVar #virtual", function()
   it("gives the default where it was not set", function()

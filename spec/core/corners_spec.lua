@@ -1,23 +1,15 @@
 -- Where things meet: cancellations, ends and errors in one turn, very long chains, collectors that collect at once.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
+
+local raised, now, at_end = calls.raised, calls.now, calls.closing
 
 require("eddy.busted").timeout = 120   -- the long chains, under the sanitizers
 
 local MANY = 100000
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
-
 local function is_cancelled(err) return eddy.is_error(err, eddy.CancelledError) end
-
--- A <close> value that calls f.
-local function at_end(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 local function future() return eddy.get_running_loop():create_future() end
 
@@ -666,16 +658,16 @@ describe("A cancellation from a done callback #virtual", function()
   end)
 
   it("that a cancellation has called runs once", function()
-    local calls = 0
+    local called = 0
     local task = eddy.create_task(eddy.sleep, 60)
     task:add_done_callback(function(t)
-      calls = calls + 1
+      called = called + 1
       t:cancel()
     end)
     turns(1)
     task:cancel()
     turns(5)
-    assert.equal(1, calls)
+    assert.equal(1, called)
     assert.equal(1, task:cancelling())
   end)
 end)

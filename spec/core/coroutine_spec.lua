@@ -1,21 +1,9 @@
 -- Async functions and their Coroutine objects; waiting inside of Lua's own coroutines.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
-
--- The text of the bad argument that f complains of.
-local function bad_argument(f)
-  local ok, err = pcall(f)
-  assert.is_false(ok)
-  return (assert(tostring(err):match("bad argument.*"), err))
-end
+local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
 -- Runs a chunk, chunk.lua, in a Lua of its own, with warnings on; returns all that it wrote.
 local function output_of(source)
@@ -29,8 +17,6 @@ local function output_of(source)
   os.remove(path)
   return (output:gsub(path:gsub("%p", "%%%0"), "chunk.lua"))
 end
-
-local function closing(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 describe("eddy.async #virtual", function()
   it("makes a function that runs nothing when it is called", function()

@@ -1,16 +1,11 @@
 -- Futures: a result that comes later, done callbacks, errors that nobody looks at.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
+
+local raised = calls.raised_as
 
 local function new_future() return eddy.get_running_loop():create_future() end
-
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
 
 local function collect()
   collectgarbage()

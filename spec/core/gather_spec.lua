@@ -1,8 +1,7 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function after(seconds, ...)
-  return eddy.create_task(eddy.sleep, seconds, ...)
-end
+local raised, now, after = calls.raised, calls.now, calls.after
 
 local function failing(seconds, err)
   return eddy.create_task(function()
@@ -10,15 +9,6 @@ local function failing(seconds, err)
     error(err, 0)
   end)
 end
-
--- The error that f(...) raises.
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
 
 describe("eddy.gather #virtual", function()
   it("lists results in the order of its arguments", function()

@@ -2,23 +2,9 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
-
--- The text of the bad argument that f complains of.
-local function bad_argument(f)
-  local ok, err = pcall(f)
-  assert.is_false(ok)
-  return (assert(tostring(err):match("bad argument.*"), err))
-end
-
-local function closing(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
+local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
 -- Counts to n, a second apart; `log` hears how each body has ended.
 local function counter(log)

@@ -1,12 +1,7 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
+local raised, now, at_end = calls.raised, calls.now, calls.closing
 
 local function failing(seconds, err)
   return function()
@@ -14,9 +9,6 @@ local function failing(seconds, err)
     error(err, 0)
   end
 end
-
--- A <close> value that calls f.
-local function at_end(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 -- Sleeps; notes in the log how that ended.
 local function sleeper(log, name, seconds)

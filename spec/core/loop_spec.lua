@@ -1,6 +1,9 @@
 -- The loop: one turn, call_soon, run and stop and close, the exception handler, current_task and all_tasks.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
+
+local bad_argument = calls.bad_argument
 
 -- Runs a chunk in a Lua of its own, with warnings on; returns all that it wrote.
 local function output_of(source)
@@ -21,13 +24,6 @@ local function misuse(f, ...)
   assert.is_false(ok)
   assert.is_true(eddy.is_error(err, eddy.RuntimeError), tostring(err))
   return err.message
-end
-
--- The text of the bad argument that f complains of.
-local function bad_argument(f)
-  local ok, err = pcall(f)
-  assert.is_false(ok)
-  return (assert(tostring(err):match("bad argument.*"), err))
 end
 
 describe("loop:call_soon #virtual", function()

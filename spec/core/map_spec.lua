@@ -1,12 +1,7 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
+local raised, now = calls.raised, calls.now
 
 -- A function that sleeps as long as its item says, and counts how many of it run at once.
 local function counting_sleep()

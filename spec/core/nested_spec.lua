@@ -1,18 +1,11 @@
 -- eddy.coroutine: Lua's coroutine library through which waiting passes.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
+
+local raised, closing = calls.raised_as, calls.closing
 
 local co = eddy.coroutine
-
--- The error that f(...) raises, which is of that class.
-local function raised(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-  return err
-end
-
-local function closing(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 -- --- Programs that do not wait: with either library they must do the same ------------------------------------
 

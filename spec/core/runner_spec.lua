@@ -1,16 +1,10 @@
 local eddy = require "eddy"
 local support = require "spec.command.support"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised, at_end = calls.raised, calls.closing
 
 local function is_runtime_error(err) return eddy.is_error(err, eddy.RuntimeError) end
-
--- A <close> value that calls f.
-local function at_end(f) return setmetatable({}, { __close = function(_, err) f(err) end }) end
 
 -- A Runner with a virtual clock.
 local function virtual(options)

@@ -1,16 +1,11 @@
 -- eddy.select: the first of several things; the others keep what they have.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised, after = calls.raised, calls.after
 
 local function never() return eddy.get_running_loop():create_future() end
-
-local function after(seconds, ...) return eddy.create_task(eddy.sleep, seconds, ...) end
 
 describe("eddy.select #virtual", function()
   it("returns the index of the first and its values", function()

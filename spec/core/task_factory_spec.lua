@@ -1,12 +1,9 @@
 -- loop:set_task_factory, loop:shutdown_asyncgens.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised = calls.raised
 
 describe("loop:set_task_factory #virtual", function()
   it("asks the factory for each task, with the function and its arguments", function()

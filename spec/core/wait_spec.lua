@@ -1,8 +1,7 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function after(seconds, ...)
-  return eddy.create_task(eddy.sleep, seconds, ...)
-end
+local raised, now, after = calls.raised, calls.now, calls.after
 
 local function failing(seconds)
   return eddy.create_task(function()
@@ -10,14 +9,6 @@ local function failing(seconds)
     error("boom", 0)
   end)
 end
-
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
-
-local function now() return eddy.get_running_loop():time() end
 
 -- Lists may hold only these tasks, in this order. (assert.same would compare tasks by their texts at best.)
 local function assert_tasks(expected, actual)
