@@ -217,6 +217,19 @@ test("metatables", function()
   same(nil, next(log))
 end)
 
+test("metatables that are registered", function()
+  local function register() debug.getregistry()["a kind"] = { __name = "a kind", __index = { x = io.stdout } } end
+  local registry = debug.getregistry()
+  register()
+  local object = setmetatable({}, registry["a kind"])
+  has("which this state lacks", raised(call, function() return object end))
+  call(register)
+  same(registry["a kind"], getmetatable((move(object))))
+  same(true, call(function() return getmetatable(object) == debug.getregistry()["a kind"] end))
+  registry["a kind"] = nil
+  has("userdata cannot be moved", raised(move, object))
+end)
+
 test("no finalizer and no hook while values are looked at", function()
   local big, finalized, hooked = {}, 0, 0
   for i = 1, 5000 do big[i] = { i } end

@@ -74,6 +74,8 @@ uint64_t eddy__parcel_checksum(const char *bytes, size_t size);
 
 /* --- names (move_names.c) --------------------------------------------------------------------------------------- */
 
+enum { EDDY_NAME_OF_NAMES = 1 }; /* where the table below holds the string "__name" */
+
 /* Pushes the table from what each state has to its names. `deep` looks again for what may be new: 0 not at all, 1 for
  * modules, 2 for everything.   [-0, +1, m] */
 void eddy__named_index(lua_State *L, int deep);

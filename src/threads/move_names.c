@@ -4,7 +4,7 @@
  * Owns:   the index, in the registry: from such a value to its name. Its keys are weak.
  * Uses:   move_form.h, error.h.      Used by: move_pack.c, move_unpack.c.
  * Touch:  freely. A name is a letter, then a module ('m'), a module and fields ('f', with \0 between), or a key of the
- *         registry ('r': metatables made by luaL_newmetatable).
+ *         registry ('r': metatables made by luaL_newmetatable; move_pack.c finds these itself).
  */
 #include <lauxlib.h>
 #include <string.h>
@@ -64,8 +64,8 @@ static void learn_fields(lua_State *L, int index, int t, int prefix, bool classe
 }
 
 /* Learns the module at the top, whose name is below it, unless it is known; or again, if `again` is set. Pops the
- * module only. Returns whether it was new.   [-1, +0, m] */
-static bool learn_module(lua_State *L, int index, bool again) {
+ * module only.   [-1, +0, m] */
+static void learn_module(lua_State *L, int index, bool again) {
   int module = lua_gettop(L);
   bool globals = strcmp(lua_tostring(L, module - 1), "_G") == 0;
   lua_pushvalue(L, module);
@@ -79,22 +79,6 @@ static bool learn_module(lua_State *L, int index, bool again) {
     learn(L, index);
   }
   lua_settop(L, module - 1);
-  return new;
-}
-
-/* [-0, +0, m] */
-static void learn_registry(lua_State *L, int index) {
-  for (lua_pushnil(L); lua_next(L, LUA_REGISTRYINDEX); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1)) continue;
-    lua_pushliteral(L, "__name");
-    lua_rawget(L, -2);
-    bool named = lua_rawequal(L, -1, -3);
-    lua_pop(L, 1);
-    if (!named) continue;
-    lua_pushvalue(L, -1);
-    lua_pushfstring(L, "r%s", lua_tostring(L, -3));
-    learn(L, index);
-  }
 }
 
 /* Learns package.loaded and package.preload themselves.   [-0, +0, m] */
@@ -113,22 +97,20 @@ static void learn_tables(lua_State *L, int index) {
   }
 }
 
-/* Learns the modules in the table at `loaded`. Returns whether one was new.   [-0, +0, m] */
-static bool learn_modules(lua_State *L, int index, int loaded, bool again) {
-  bool new = false;
+/* Learns the modules in the table at `loaded`.   [-0, +0, m] */
+static void learn_modules(lua_State *L, int index, int loaded, bool again) {
   for (lua_pushnil(L); lua_next(L, loaded);) {
     bool globals = lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "_G") == 0;
     bool holds = lua_istable(L, -1) || lua_isfunction(L, -1) || lua_type(L, -1) == LUA_TUSERDATA;
     if (lua_type(L, -2) == LUA_TSTRING && holds && !globals)
-      new |= learn_module(L, index, again);
+      learn_module(L, index, again);
     else
       lua_pop(L, 1);
   }
   lua_pushliteral(L, "_G"); /* last: its functions may have better names */
   lua_pushglobaltable(L);
-  new |= learn_module(L, index, again);
+  learn_module(L, index, again);
   lua_pop(L, 1);
-  return new;
 }
 
 /* [-0, +1, m] */
@@ -138,6 +120,8 @@ static void make_index(lua_State *L) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
+  lua_pushliteral(L, "__name");
+  lua_rawseti(L, -2, EDDY_NAME_OF_NAMES);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
 }
@@ -161,7 +145,7 @@ void eddy__named_index(lua_State *L, int deep) {
       if (lua_rawget(L, index + 1) == LUA_TTABLE) learn_module(L, index, true);
       lua_settop(L, index + 1);
     }
-    if (learn_modules(L, index, index + 1, deep > 1) || deep > 1) learn_registry(L, index);
+    learn_modules(L, index, index + 1, deep > 1);
     learn_tables(L, index); /* last, as its presence says that the first look is complete */
   }
   lua_settop(L, index);

@@ -89,6 +89,30 @@ static int put_string(eddy__packer *p, lua_State *L, int idx) {
 
 static int put_again(eddy__packer *p, uint32_t number) { return put(p, TAG_AGAIN, &number, sizeof number); }
 
+/* Writes the name of the table at idx if it is a metatable that luaL_newmetatable has made.   [-0, +0, -] */
+static int put_registered(eddy__packer *p, lua_State *L, int idx, bool *named) {
+  int rc = PACK_DONE;
+  idx = lua_absindex(L, idx);
+  lua_rawgeti(L, p->base + NAMES, EDDY_NAME_OF_NAMES);
+  if (lua_rawget(L, idx) == LUA_TSTRING) {
+    lua_pushvalue(L, -1);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    *named = lua_rawequal(L, -1, idx);
+    lua_pop(L, 1);
+  }
+  if (*named) {
+    uint64_t size = lua_rawlen(L, -1) + 1;
+    rc = put(p, TAG_NAMED, &size, sizeof size);
+    char *at = rc == PACK_DONE ? eddy__packer_room(p, size) : NULL;
+    if (at == NULL) return PACK_NO_MEMORY;
+    *at = 'r';
+    memcpy(at + 1, lua_tostring(L, -1), size - 1);
+    p->size += size;
+  }
+  lua_pop(L, 1);
+  return rc;
+}
+
 /* Writes the name of the value at idx if it has one and says so in *named.   [-0, +0, -] */
 static int put_name(eddy__packer *p, lua_State *L, int idx, bool *named) {
   *named = false;
@@ -98,7 +122,8 @@ static int put_name(eddy__packer *p, lua_State *L, int idx, bool *named) {
   size_t size;
   const char *name = lua_tolstring(L, -1, &size);
   lua_pop(L, 1); /* the index keeps it */
-  return *named ? put_bytes(p, TAG_NAMED, name, size) : PACK_DONE;
+  if (*named) return put_bytes(p, TAG_NAMED, name, size);
+  return lua_istable(L, idx) ? put_registered(p, L, idx, named) : PACK_DONE;
 }
 
 /* The tag of a table, which may be a class; sets *number for the number or identity of a class.   [-0, +0, -] */
