@@ -81,6 +81,9 @@ eddy__future *eddy__task_ensure(lua_State *L, eddy__loop *loop, int idx);
  * a task cannot be suspended (a plain coroutine, a C function in between).   [-0, +0, v] */
 eddy__task *eddy__running_slowly(lua_State *L, const char *name);
 
+/* Says why eddy__running refuses.   [-0, +0, v] */
+eddy__task *eddy__running_complain(lua_State *L, eddy__runtime *rt, const char *name);
+
 /* The same in the usual case, where L is the task's own thread and nothing is left of its last wait; else NULL. */
 static inline eddy__task *eddy__running_plainly(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_here;
