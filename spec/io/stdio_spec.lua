@@ -450,6 +450,17 @@ describe("a terminal #plain", function()
     t.expect "bye\tnil\n"
   end)
 
+  it("goes on after Ctrl-D, when it is read again", function()
+    local t = terminal(run [[
+      print("read", eddy.stdin:read(), eddy.stdin:at_eof())
+      print("read", eddy.stdin:read())
+    ]])
+    t.type "\4"
+    t.expect "read\tnil\ttrue\n"
+    t.type "more\n"
+    t.expect "read\tmore\n"
+  end)
+
   it("has a size", function()
     terminal(run [[
       local columns, rows = eddy.stdout:winsize()

@@ -124,6 +124,12 @@ static int attach(eddy__stdio *s, eddy__loop *loop) {
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
+/* As in C, the end of a terminal (Ctrl-D) is over when somebody reads again. */
+static void read_on(eddy__stdio *s, lua_CFunction f) {
+  bool reads = f == eddy__stream_l_read || f == eddy__stream_l_read_exactly || f == eddy__stream_l_read_until;
+  if (reads && s->kind == EDDY_STDIO_TTY && eddy__input_size(&s->stream.in) == 0) s->stream.in.eof = false;
+}
+
 /* A method that all streams have, of an attached one. Upvalues: the record, the function.   [-0, +n, y] */
 static int l_attached(lua_State *L) {
   eddy__stdio *s = eddy__stdio_check(L, 1);
@@ -132,6 +138,7 @@ static int l_attached(lua_State *L) {
   if (loop == NULL) loop = eddy__loop_running(L, lua_tostring(L, lua_upvalueindex(3)));
   int rc = attach(s, loop);
   if (rc < 0) return eddy__raise_about(L, rc, "open", "path", names[s->number]);
+  read_on(s, f);
   return f(L);
 }
 

@@ -18,7 +18,7 @@
 
 #include "io/stdio.h"
 
-enum { BLOCK_SIZE = 65536 };
+enum { BLOCK_SIZE = 65536, GATHERED_SIZE = 4096 };
 
 static eddy__stdio *stdio_of(eddy__stream *s) { return (eddy__stdio *)s; }
 
@@ -148,10 +148,25 @@ static int flush_c(const eddy__stdio *s) {
   return file != NULL && fflush(file) != 0 ? -errno : 0;
 }
 
+/* Copies the buffers together, if they are several and fit. Returns how many there are now. */
+static unsigned gather(const uv_buf_t **bufs, unsigned n, uv_buf_t *together, size_t room) {
+  size_t size = 0;
+  for (unsigned i = 0; i < n && size <= room; i++) size += (*bufs)[i].len;
+  if (n < 2 || size > room) return n;
+  together->len = 0;
+  for (unsigned i = 0; i < n; together->len += (*bufs)[i++].len)
+    memcpy(together->base + together->len, (*bufs)[i].base, (*bufs)[i].len);
+  *bufs = together;
+  return 1;
+}
+
 static int write_to(eddy__stream *stream, const uv_buf_t *bufs, unsigned n) {
   eddy__stdio *s = stdio_of(stream);
+  char memory[GATHERED_SIZE];
+  uv_buf_t together = uv_buf_init(memory, 0);
   if ((s->flags & O_ACCMODE) == O_RDONLY) return UV_EBADF;
   int rc = flush_c(s);
+  n = gather(&bufs, n, &together, sizeof memory);
   for (unsigned i = 0; i < n && rc == 0; i++) {
     ssize_t sent = in_queue(s) > 0 ? 0 : send_some(s, bufs[i].base, bufs[i].len);
     if (sent < 0) return (int)sent;
