@@ -64,6 +64,32 @@ describe("eddy.stream_pair #virtual", function()
     assert.not_same(first, pieces({ seed = 43, delay = { 0.001, 0.1 } }, TEXT))
   end)
 
+  it("delivers all of it in order, whatever the seed and the options are", function()
+    for seed = 1, 60 do
+      local random = seed
+      local function pick(list)
+        random = (random * 1103515245 + 12345) & 0x7fffffff
+        return list[1 + (random >> 8) % #list]
+      end
+      local a, b = pair {
+        seed = pick { seed, nil }, chunk = pick { 1, 7, 4096 }, delay = pick { 0, 0.001, { 0, 1 } },
+        buffer = pick { 0, 1, 100, 65536 }, high_water = pick { 0, 10, 65536 }, limit = pick { 5, 1000 },
+      }
+      local sent, received = {}, {}
+      local writer = eddy.create_task(function()
+        for i = 1, 30 do
+          sent[i] = tostring(i):rep(pick { 0, 1, 50 })
+          a:write(sent[i], pick { "", "\n", { "x", "y" } })
+        end
+        a:close()
+      end)
+      for piece in function() return b:read(pick { 1, 3, 1000 }) end do received[#received + 1] = piece end
+      writer:await()
+      local text = table.concat(received):gsub("xy", ""):gsub("\n", "")
+      assert.equal(table.concat(sent), text)
+    end
+  end)
+
   it("resets both ends after so many bytes of both", function()
     local a, b = pair { reset_after = 10 }
     a:write("1234")
