@@ -73,18 +73,18 @@ const char *eddy__arg_function(lua_State *L) {
 int eddy__arg_error(lua_State *L, int arg, const char *text) {
   lua_Debug ar;
   luaL_checkstack(L, 8, NULL);
-  if (!lua_getstack(L, 0, &ar)) return luaL_error(L, "bad argument #%d (%s)", arg, text);
+  if (!lua_getstack(L, 0, &ar)) luaL_error(L, "bad argument #%d (%s)", arg, text);
   lua_getinfo(L, "nf", &ar);
   const char *name = push_name(L, &ar);
   if (ar.namewhat != NULL && strcmp(ar.namewhat, "method") == 0 && --arg == 0)
-    return luaL_error(L, "calling '%s' on bad self (%s)", name, text);
-  return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, text);
+    luaL_error(L, "calling '%s' on bad self (%s)", name, text);
+  luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, text);
 }
 
 /* [-0, +0, v] */
 int eddy__arg_expected(lua_State *L, int arg, const char *expected) {
   const char *got = eddy__arg_typename(L, arg);
-  return eddy__arg_error(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
+  eddy__arg_error(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
 }
 
 /* [-0, +0, v] */

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/noreturn.h"
+
 /* Notes what the function at the top is called, for errors of calls that do not tell (through pcall, say).
  *   [-0, +0, m] */
 void eddy__arg_name(lua_State *L, const char *name);
@@ -24,7 +26,7 @@ void eddy__arg_name_of(lua_State *L, int idx);
 const char *eddy__arg_function(lua_State *L);
 
 /* Raises "bad argument #arg to 'f' (<text>)" at the caller, like luaL_argerror, which knows less names.  [-0, +0, v] */
-int eddy__arg_error(lua_State *L, int arg, const char *text);
+int eddy__arg_error(lua_State *L, int arg, const char *text) EDDY_NORETURN;
 
 static inline void eddy__arg_check(lua_State *L, bool good, int arg, const char *text) {
   if (!good) eddy__arg_error(L, arg, text);
@@ -36,7 +38,7 @@ static inline void eddy__arg_any(lua_State *L, int arg) {
 }
 
 /* Raises "bad argument #arg to 'f' (<expected> expected, got <type>)".   [-0, +0, v] */
-int eddy__arg_expected(lua_State *L, int arg, const char *expected);
+int eddy__arg_expected(lua_State *L, int arg, const char *expected) EDDY_NORETURN;
 
 /* A time in seconds: a number that is not NaN.   [-0, +0, v] */
 static inline lua_Number eddy__check_seconds(lua_State *L, int arg) {

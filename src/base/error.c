@@ -112,7 +112,7 @@ int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...) {
   lua_pushvfstring(L, format, args);
   va_end(args);
   eddy__error_wrap(L, c);
-  return lua_error(L);
+  lua_error(L);
 }
 
 /* libuv's getaddrinfo codes are its own numbers; all others are the negated errno.   [-0, +0, m] */
@@ -165,14 +165,14 @@ void eddy__os_error_push(lua_State *L, int rc, const char *syscall, const char *
 /* [-0, +0, v] */
 int eddy__raise(lua_State *L, int rc, const char *syscall) {
   eddy__os_error_push(L, rc, syscall, NULL, NULL);
-  return lua_error(L);
+  lua_error(L);
 }
 
 /* [-0, +0, v] */
 int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *field,
                       const char *subject) {
   eddy__os_error_push(L, rc, syscall, field, subject);
-  return lua_error(L);
+  lua_error(L);
 }
 
 /* Sorts the n strings in the table at `list`: the order of lua_next differs from run to run.   [-0, +0, -] */

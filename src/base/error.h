@@ -10,6 +10,8 @@
 
 #include <lua.h>
 #include <stdbool.h>
+
+#include "base/noreturn.h"
 #include <stdint.h>
 
 typedef enum eddy__class {
@@ -40,7 +42,7 @@ void eddy__error_open(lua_State *L);
 void eddy__error_push(lua_State *L, eddy__class c, const char *format, ...);
 
 /* Raises it.   [-0, +0, v] */
-int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...);
+int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...) EDDY_NORETURN;
 
 /* Pops a message (any value, nil for none) and pushes an error that carries it.   [-1, +1, m] */
 void eddy__error_wrap(lua_State *L, eddy__class c);
@@ -53,9 +55,9 @@ bool eddy__error_is(lua_State *L, int idx, eddy__class c);
  *   [-0, +1, m] and [-0, +0, v] */
 void eddy__os_error_push(lua_State *L, int rc, const char *syscall, const char *field,
                          const char *subject);
-int eddy__raise(lua_State *L, int rc, const char *syscall);
+int eddy__raise(lua_State *L, int rc, const char *syscall) EDDY_NORETURN;
 int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *field,
-                      const char *subject);
+                      const char *subject) EDDY_NORETURN;
 
 /* Pops a list of errors and pushes the ExceptionGroup of them.   [-1, +1, m] */
 void eddy__group_push(lua_State *L, const char *message);

@@ -7,6 +7,7 @@ return function()
   os.remove(path)
   if not os.execute("mkfifo " .. path) then return end
   local _ <close> = setmetatable({}, { __close = function() os.remove(path) end })
+  stage.may_report "EPIPE"   -- the reader may be cancelled
   local data = ("d"):rep(100000)
   local writer = eddy.create_task(function()
     local w <close> = eddy.open(path, "w")

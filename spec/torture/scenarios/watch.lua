@@ -16,5 +16,6 @@ return function()
   for name in watch do
     if name == "two" then break end
   end
+  watch:close()
   stage.equal(nil, (watch()), "after the end")
 end
