@@ -47,6 +47,9 @@ static const struct {
   {"open_nursery", "TaskGroup()"},
   {"fail_after", "timeout(seconds, f)"},
   {"create_subprocess", "create_subprocess_exec(prog, args)"},
+  {"create_datagram_endpoint", "open_datagram{local_addr=, remote_addr=}"},
+  {"add_signal_handler", "signals(name), or get_running_loop():add_signal_handler(name, f)"},
+  {"add_reader", "get_running_loop():add_reader(fd, f)"},
 };
 static const char *const modules[] = {"testing", "busted"};
 

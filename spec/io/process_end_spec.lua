@@ -176,6 +176,23 @@ describe("The end of a process", function()
   end)
 end)
 
+describe("Processes of several threads", function()
+  it("do not get in each other's way", function()
+    local tasks = {}
+    for i = 1, 4 do
+      tasks[i] = eddy.create_task(eddy.to_thread, function(n)
+        local run = require("eddy").exec
+        for k = 1, 20 do
+          local out, err, code = run("sh", { "-c", "cat; exit " .. n }, { input = n .. "/" .. k })
+          if out ~= n .. "/" .. k or err ~= "" or code ~= n then return out, err, code end
+        end
+        return n
+      end, i)
+    end
+    assert.same({ 1, 2, 3, 4, n = 4 }, eddy.gather(tasks))
+  end)
+end)
+
 describe("The end of a run", function()
   it("kills the processes that are left, with a warning", function()
     local out, err = support.eddy { "-e", [[

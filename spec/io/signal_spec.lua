@@ -129,6 +129,27 @@ describe("eddy.signals", function()
     pcall(eddy.await, second)
   end)
 
+  it("reaches the loops of all threads", function()
+    local own <close> = eddy.signals("SIGUSR1")
+    local tasks = {}
+    for i = 1, 3 do
+      tasks[i] = eddy.create_task(eddy.to_thread, function()
+        local signals <close> = require("eddy").signals("SIGUSR1")
+        return signals()
+      end)
+    end
+    local sender = eddy.create_task(function()   -- until all of them listen
+      while true do
+        kill("USR1")
+        eddy.sleep(0.01)
+      end
+    end)
+    assert.same({ "SIGUSR1", "SIGUSR1", "SIGUSR1", n = 3 }, eddy.gather(tasks))
+    sender:cancel()
+    pcall(eddy.await, sender)
+    assert.equal("SIGUSR1", own())
+  end)
+
   it("bears a storm", function()
     local signals <close> = eddy.signals("SIGUSR1", "SIGUSR2")
     local shell = io.popen("i=0; while [ $i -lt 100000 ]; do kill -USR1 $PPID; i=$((i+1)); done; kill -USR2 $PPID", "w")
