@@ -34,7 +34,10 @@ local function main(pattern, ...)
     local group <close> = eddy.TaskGroup()
     for _ = 1, AT_ONCE do
       group:create_task(function()
-        for path in queue:items() do count = count + search(path, pattern) end
+        for path in queue:items() do
+          local found = search(path, pattern)    -- not in the sum: others count while this waits
+          count = count + found
+        end
       end)
     end
     for _, top in ipairs(tops) do list(queue, top) end

@@ -255,11 +255,18 @@ static int call_original(lua_State *L) {
   return k_after(L, LUA_OK, 0);
 }
 
-/* Writes what is queued for standard output, if anything is, then calls upvalue 2. (3: its name.)   [-0, +n, e] */
-static int l_after_queue(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[STDOUT_FILENO]) == LUA_TUSERDATA)
-    eddy__stdio_settle((eddy__stdio *)eddy__stream_at(L, -1));
+/* Standard output, if something is queued for it; or NULL.   [-0, +0, -] */
+static eddy__stdio *queued_output(lua_State *L) {
+  bool is_made = lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[STDOUT_FILENO]) == LUA_TUSERDATA;
+  eddy__stdio *s = is_made ? (eddy__stdio *)eddy__stream_at(L, -1) : NULL;
   lua_pop(L, 1);
+  return is_made && eddy__stream_queued(&s->stream) > 0 ? s : NULL;
+}
+
+/* Writes what is queued for standard output, then calls upvalue 2. (3: its name.)   [-0, +n, e] */
+static int l_after_queue(lua_State *L) {
+  eddy__stdio *s = queued_output(L);
+  if (s != NULL) eddy__stdio_settle(s);
   return call_original(L);
 }
 
@@ -278,11 +285,14 @@ static int l_write_after(lua_State *L) {
     eddy__arg_expected(L, 1, LUA_FILEHANDLE);
   for (int i = is_method ? 2 : 1; i <= lua_gettop(L); i++)
     if (!lua_isstring(L, i)) eddy__arg_expected(L, i, "string");
+  eddy__stdio *s = queued_output(L);
+  if (s == NULL) return call_original(L);
   if (is_method)
     lua_pushvalue(L, 1);
   else
     lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output"); /* where liolib keeps it */
-  return pop_is_stdout(L) ? l_after_queue(L) : call_original(L);
+  if (pop_is_stdout(L)) eddy__stdio_settle(s);
+  return call_original(L);
 }
 
 /* Wraps the function `name` of the table at the top.   [-0, +0, m] */
