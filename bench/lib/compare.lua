@@ -76,6 +76,7 @@ end
 -- What one peer is asked for one question. A server gets core 0, and who loads it the next one.
 local function command_for(peer, name)
   local program = is_files(name) and peer.files or peer.ask
+  if name == "threads" then return program:format(name) end   -- it wants all cores
   local command = on_core(0, program:format(loads[name] and "echo_throughput" or name))
   if not loads[name] then return command end
   local commands = {}

@@ -45,8 +45,36 @@ static void processes(const char *name, int at_once) {
   printf("processes.%s\tlibuv\t%.0f\tprocesses/s\n", name, PROCESSES / ((double)(uv_hrtime() - begin) / 1e9));
 }
 
+static int calls_left;
+
+static void on_work(uv_work_t *work) { (void)work; }
+
+static void on_worked(uv_work_t *work, int status) {
+  (void)status;
+  if (calls_left <= 0) return;
+  calls_left--;
+  uv_queue_work(uv_default_loop(), work, on_work, on_worked);
+}
+
+static void threads(const char *name, int n, int in_flight) {
+  static uv_work_t all[64];
+  uint64_t begin = uv_hrtime();
+  calls_left = n;
+  for (int i = 0; i < in_flight; i++) {
+    calls_left--;
+    uv_queue_work(uv_default_loop(), &all[i], on_work, on_worked);
+  }
+  uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+  printf("threads.%s\tlibuv\t%.0f\tcalls/s\n", name, n / ((double)(uv_hrtime() - begin) / 1e9));
+}
+
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "echo_throughput") == 0) return echo_server();
+  if (argc == 2 && strcmp(argv[1], "threads") == 0) {
+    threads("64", 100000, 64);
+    threads("one", 20000, 1);
+    return uv_loop_close(uv_default_loop());
+  }
   if (argc < 2 || strcmp(argv[1], "processes") != 0) return 0; /* it is not asked the others */
   processes("one", 1);
   processes("16", 16);

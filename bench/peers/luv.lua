@@ -252,5 +252,28 @@ function questions.files_read()
   end
 end
 
+function questions.threads()
+  local function many(n, in_flight)
+    local left, waiting = n, {}
+    local work = uv.new_work(function(i) return i end, function(i) table.insert(waiting, i) end)
+    local under_way, done = 0, 0
+    while done < n do
+      while left > 0 and under_way < in_flight do
+        left, under_way = left - 1, under_way + 1
+        work:queue(left)
+      end
+      uv.run("once")
+      done, under_way, waiting = done + #waiting, under_way - #waiting, {}
+    end
+  end
+  many(1000, 64)
+  local start = now()
+  many(100000, 64)
+  say("threads.64", 100000 / (now() - start), "calls/s")
+  start = now()
+  many(20000, 1)
+  say("threads.one", 20000 / (now() - start), "calls/s")
+end
+
 local question = questions[arg[1]]
 if question then run(question) end

@@ -154,6 +154,54 @@ const questions = {
     const start = now(), n = await count();
     say('files_lines', n / (now() - start), 'lines/s');
   },
+
+  async threads() {
+    const { Worker } = require('worker_threads');
+    const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
+    const body = `const { parentPort } = require('worker_threads');
+      const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
+      parentPort.on('message', ([what, x]) => {
+        if (what === 'send') for (let i = 0; i < x; i++) parentPort.postMessage([i, 'text']);
+        else parentPort.postMessage(what === 'fib' ? fib(x) : x);
+      });`;
+    const workers = [0, 1].map(() => new Worker(body, { eval: true }));
+    for (const worker of workers) {
+      worker.waiting = [];
+      worker.on('message', value => worker.waiting.shift()(value));
+    }
+    let next = 0;
+    const call = (what, x) => new Promise(done => {
+      const worker = workers[next++ % 2];
+      worker.waiting.push(done);
+      worker.postMessage([what, x]);
+    });
+    const many = async (n, inFlight) => {
+      const caller = async () => { while (n > 0) await call('echo', n--); };
+      await Promise.all(Array.from({ length: inFlight }, caller));
+    };
+    await many(1000, 64);
+    for (const [name, n, inFlight] of [['64', 100000, 64], ['one', 20000, 1]]) {
+      const start = now();
+      await many(n, inFlight);
+      say(`threads.${name}`, n / (now() - start), 'calls/s');
+    }
+    let start = now();
+    for (let i = 0; i < 8; i++) fib(32);
+    const inLine = now() - start;
+    start = now();
+    await Promise.all(Array.from({ length: 8 }, () => call('fib', 32)));
+    console.log(`threads.fib\tnode\t${(inLine / (now() - start)).toFixed(2)}\ttimes/s`);
+    const messages = 100000;
+    let left = messages;
+    start = now();
+    await new Promise(done => {
+      workers[0].removeAllListeners('message');
+      workers[0].on('message', () => { if (--left === 0) done(); });
+      workers[0].postMessage(['send', messages]);
+    });
+    say('threads.channel', messages / (now() - start), 'messages/s');
+    for (const worker of workers) worker.terminate();
+  },
 };
 
 if (questions[process.argv[2]]) questions[process.argv[2]]();

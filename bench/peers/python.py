@@ -202,6 +202,41 @@ async def files_lines():
     say("files_lines", n / (time.perf_counter() - start), "lines/s")
 
 
+async def threads():
+    from concurrent.futures import ThreadPoolExecutor
+
+    def echo(i):
+        return i
+
+    def fib(n):
+        return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(2))
+
+    async def many(n, in_flight):
+        left = n
+
+        async def caller():
+            nonlocal left
+            while left > 0:
+                left -= 1
+                await asyncio.to_thread(echo, left)
+        await asyncio.gather(*[caller() for _ in range(in_flight)])
+
+    await many(1000, 64)
+    for name, n, in_flight in (("64", 20000, 64), ("one", 5000, 1)):
+        start = time.perf_counter()
+        await many(n, in_flight)
+        say(f"threads.{name}", n / (time.perf_counter() - start), "calls/s")
+    start = time.perf_counter()
+    for _ in range(8):
+        fib(25)
+    in_line, start = time.perf_counter() - start, time.perf_counter()
+    await asyncio.gather(*[asyncio.to_thread(fib, 25) for _ in range(8)])
+    print(f"threads.fib\t{PEER}\t{in_line / (time.perf_counter() - start):.2f}\ttimes/s")
+
+
 if QUESTION in globals():
     if PEER == "uvloop":
         import uvloop

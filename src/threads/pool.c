@@ -191,14 +191,14 @@ const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch) {
 /* --- workers ------------------------------------------------------------------------------------------------------ */
 
 static void free_worker(eddy__worker *w) {
-  uv_cond_destroy(&w->cond);
+  uv_sem_destroy(&w->calls);
   free(w->problem);
   free(w);
 }
 
 int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init) {
   eddy__worker *w = calloc(1, sizeof *w);
-  int rc = w != NULL ? uv_cond_init(&w->cond) : UV_ENOMEM;
+  int rc = w != NULL ? uv_sem_init(&w->calls, 0) : UV_ENOMEM;
   if (rc < 0) {
     free(w);
     eddy__parcel_free(init);

@@ -2,7 +2,7 @@
 /*
  * worker.c - one thread of a pool: opens a state, carries out calls, closes the state; see worker.h.
  * Touch:  with care. One task carries out all calls, one after the other, so a call costs no spawn. Between calls it is
- *         suspended; the thread then sleeps on a condition variable, or in its loop if tasks go on there that earlier
+ *         suspended; the thread then sleeps on a semaphore, or in its loop if tasks go on there that earlier
  *         calls have left.
  */
 #include "threads/worker.h"
@@ -19,7 +19,7 @@
 
 enum { SELF = 1, HANDLER, BASE = HANDLER }; /* the frame of the serving task */
 
-enum { LEAST_SPIN = 16, MOST_SPIN = 4096 }; /* looks; the next call often comes as soon as home has the last result */
+enum { MOST_SPIN = 1024 }; /* looks for a call, which often comes as soon as home has the last result */
 
 /* --- carrying out a call ------------------------------------------------------------------------------------------ */
 
@@ -291,29 +291,15 @@ static bool open_state(eddy__worker *w) {
   return lua_checkstack(w->L, 40);
 }
 
-static inline void pause_a_little(void) {
-#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(__i386__))
-  __builtin_ia32_pause();
-#elif defined(__GNUC__) && defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 /* Sleeps until it is called. */
 static void wait_for_call(eddy__worker *w) {
   uint32_t left = w->spin;
   while (left > 0 && !atomic_load_explicit(&w->called, memory_order_relaxed)) {
     left--;
-    pause_a_little();
+    eddy__pause();
   }
-  uint32_t spin = left > 0 || w->spin == 0 ? w->spin * 2 : w->spin / 2;
-  w->spin = spin < LEAST_SPIN ? LEAST_SPIN : spin > MOST_SPIN ? MOST_SPIN
-                                                              : spin;
-  uv_mutex_lock(&w->pool->lock);
-  w->asleep = true;
-  while (!atomic_load(&w->called)) uv_cond_wait(&w->cond, &w->pool->lock);
-  w->asleep = false;
-  uv_mutex_unlock(&w->pool->lock);
+  w->spin = eddy__spin_next(w->spin, left > 0, MOST_SPIN);
+  uv_sem_wait(&w->calls);
 }
 
 static void on_summons(eddy__mail *mail, eddy__loop *loop) {
@@ -327,8 +313,11 @@ static void on_summons(eddy__mail *mail, eddy__loop *loop) {
 void eddy__worker_call(eddy__worker *w) {
   eddy__list_remove(&w->idle);
   atomic_store(&w->called, true);
-  if (w->asleep) uv_cond_signal(&w->cond);
-  if (!w->in_loop || w->has_summons || w->box == NULL) return;
+  if (!w->in_loop) {
+    uv_sem_post(&w->calls);
+    return;
+  }
+  if (w->has_summons || w->box == NULL) return;
   w->summons.deliver = on_summons;
   w->has_summons = eddy__mailbox_post(w->box, &w->summons);
 }

@@ -17,8 +17,7 @@ struct eddy__worker {
   eddy__list idle;       /* under the lock: in pool->idle */
   eddy__pool *pool;
   uv_thread_t thread;
-  uv_cond_t cond;        /* it is called, while it is asleep */
-  bool asleep;           /* under the lock: on cond */
+  uv_sem_t calls;        /* posted each time that it is called, unless it waits in its loop */
   bool in_loop;          /* under the lock: it waits in its loop, as tasks of earlier calls go on there */
   bool has_nudge;        /* under the lock: the mail `nudge` is on its way */
   bool has_summons;      /* under the lock: the mail `summons` is */
