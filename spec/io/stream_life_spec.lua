@@ -154,8 +154,6 @@ local actions = {
 describe("a connection, by stages:", function()
   for stage, make in pairs(stages) do
     it(("%s, whatever is done #plain"):format(stage), function()
-      warn("@off")
-      finally(function() warn("@on") end)
       descriptors() -- what stays open for good is open from here on
       local before = descriptors()
       for action, act in pairs(actions) do
