@@ -42,6 +42,7 @@ typedef struct eddy__file {
   bool is_closed;      /* for all who come now; the descriptor may still be open */
   bool is_dropped;     /* the userdata is gone */
   bool is_regular;     /* the end is where its size says */
+  bool is_in_memory;   /* in tmpfs: no read has to wait */
   bool is_fifo;
   bool is_near;        /* the kernel has told so once: to close what was only read takes no time */
   bool was_written;

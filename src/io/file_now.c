@@ -38,7 +38,7 @@ static int read_cached(eddy__file *f) {
 #ifdef RWF_NOWAIT
   struct iovec piece = {f->memory, f->room};
   ssize_t n;
-  do n = preadv2(f->fd, &piece, 1, -1, RWF_NOWAIT);
+  do n = f->is_in_memory ? read(f->fd, f->memory, f->room) : preadv2(f->fd, &piece, 1, -1, RWF_NOWAIT);
   while (n < 0 && errno == EINTR);
   if (n >= 0) f->is_near = true;
   if (n > 0 || (n == 0 && is_at_end(f))) return (int)n;

@@ -22,7 +22,7 @@
 typedef struct opening {
   eddy__job job; /* first */
   int flags, fd;
-  bool special, regular;
+  bool special, regular, in_memory;
   eddy__place place;
   char path[];
 } opening;
@@ -42,6 +42,7 @@ static void work_open(eddy__job *job) {
   if (o->fd < 0) return;
   o->regular = (stat.st_mode & S_IFMT) == S_IFREG;
   if (o->regular && o->place.kind == EDDY_PLACE_UNKNOWN) eddy__place_find(&o->place, o->fd);
+  o->in_memory = o->place.kind == EDDY_PLACE_MEMORY && stat.st_dev == o->place.dev;
   int rc = o->special ? 0 : eddy__fs_set_blocking(o->fd, true);
   if (rc < 0) eddy__fs_close(o->fd);
   if (rc < 0) o->fd = rc;
@@ -58,6 +59,7 @@ static bool open_now(opening *o) {
   if (fd < 0) return false;
   o->fd = fd;
   o->regular = good;
+  o->in_memory = o->place.kind == EDDY_PLACE_MEMORY;
   return good && eddy__fs_set_blocking(fd, true) == 0;
 }
 
@@ -88,6 +90,7 @@ eddy__file *eddy__file_push(lua_State *L, eddy__loop *loop, int *fd, const char 
 static void push_file(lua_State *L, opening *o) {
   eddy__file *f = eddy__file_push(L, o->job.request.loop, &o->fd, o->path, o->special);
   f->is_regular = o->regular;
+  f->is_in_memory = o->regular && o->in_memory;
   lua_insert(L, -2);
   eddy__request_pop(L);
 }
