@@ -107,6 +107,30 @@ describe("a FIFO", function()
     assert.equal("ESPIPE", err.code)
   end)
 
+  it("is closed under those who wait for it, and they are told", function()
+    local path = fifo()
+    local f = eddy.open(path, "r+")
+    local first, second = started(f.read, f, "l"), started(f.read, f, "a")
+    eddy.sleep(0.005)
+    f:close()
+    for _, task in ipairs { first, second } do
+      local _, err = pcall(task.await, task)
+      assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+      assert.matches("'read' on a closed file", err.message)
+    end
+    assert.error_matches(function() f:close() end, "'close' on a closed file")
+    for turns = 0, 4 do
+      f = eddy.open(path, "r+")
+      first = eddy.create_task(f.read, f, "l")
+      second = eddy.create_task(f.close, f)
+      for _ = 1, turns do eddy.sleep(0) end
+      first:cancel()
+      pcall(first.await, first)
+      second:await()
+      assert.matches("closed", tostring(f))
+    end
+  end)
+
   it("is read and written whole", function()
     local path = fifo()
     local reading = started(fs.read_file, path)

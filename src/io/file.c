@@ -122,24 +122,44 @@ static void warn(lua_State *L, const eddy__file *f) {
   eddy__warn_unclosed(L, text, f->opened_at);
 }
 
+/* Tasks that wait for it never run again, and the userdata was finalized before: the memory goes with the loop. */
+static void leave_orphan(eddy__file *f) {
+  while (eddy__park_first(&f->waiters) != NULL) {}
+  f->holder = NULL;
+  *f->box = NULL;
+  f->is_dropped = true;
+}
+
 /* The loop ends. */
 static void on_teardown(eddy__keeper *keeper) {
   eddy__file *f = eddy__container_of(keeper, eddy__file, keeper);
   warn(f->loop->rt->main, f);
   f->is_closed = true;
+  if (f->is_orphan) leave_orphan(f);
   if (f->is_working && f->poll != NULL) eddy__file_poll_stop(f);
-  if (!f->is_working) eddy__file_finish(f); /* else on_done will */
+  if (f->is_working) return; /* eddy__file_done will do the rest */
+  eddy__file_finish(f);
+  if (f->is_dropped) release(f);
+}
+
+static bool is_waited_for(const eddy__file *f) {
+  return (f->holder != NULL && f->holder->waits_for == f) || !eddy__list_empty(&f->waiters);
 }
 
 /* [-0, +0, -] */
-void eddy__file_drop(lua_State *L, eddy__file *f) {
+bool eddy__file_drop(lua_State *L, eddy__file *f) {
+  if (f->fd >= 0 && is_waited_for(f)) {
+    f->is_orphan = true;
+    return false;
+  }
   f->is_dropped = true;
   if (f->fd >= 0) warn(L, f);
   f->is_closed = true;
   if (f->is_working && f->poll != NULL && f->op != EDDY_FILE_CLOSE) eddy__file_poll_stop(f);
-  if (f->is_working) return;
+  if (f->is_working) return true;
   eddy__file_finish(f);
   release(f);
+  return true;
 }
 
 /* [-0, +0, -] */
@@ -167,17 +187,13 @@ eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const
   return f;
 }
 
-bool eddy__file_is_waited_for(const eddy__file *f) {
-  return (f->holder != NULL && f->holder->waits_for == f) || !eddy__list_empty(&f->waiters);
-}
-
 /* --- turns --------------------------------------------------------------------------------------------------- */
 
 void eddy__file_release(eddy__file *f) {
   f->holder = NULL;
   if (f->is_working) return; /* eddy__file_done comes back here */
   f->holder = eddy__park_first(&f->waiters);
-  f->has_worked = f->took_data = false;
+  f->has_worked = f->took_data = f->was_ended = false;
   if (f->holder != NULL) eddy__task_wake(f->holder, EDDY_WAKE_NORMAL);
 }
 
@@ -190,8 +206,22 @@ int eddy__file_turn(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction
   task->waits_for = f;
   if (f->holder != NULL || f->is_working) return eddy__park(L, task, &f->waiters, &wait_turn, k);
   f->holder = task;
-  f->has_worked = f->took_data = false;
+  f->has_worked = f->took_data = f->was_ended = false;
   return k(L, LUA_OK, (lua_KContext)task);
+}
+
+/* [-0, +n, y] */
+int eddy__file_turn_to_close(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction k) {
+  bool writes = f->is_working && f->op != EDDY_FILE_READ;
+  if (f->poll == NULL || f->holder == NULL || writes) return eddy__file_turn(L, f, task, k);
+  f->was_ended = true;
+  if (f->is_working) {
+    eddy__file_poll_stop(f);
+    eddy__file_done(f, UV_ECANCELED);
+  }
+  if (f->holder == NULL || f->holder->waits_for != f) return eddy__file_turn(L, f, task, k);
+  task->waits_for = f;
+  return eddy__park(L, task, f->waiters.next, &wait_turn, k);
 }
 
 /* [-0, +0, v] */

@@ -41,6 +41,8 @@ typedef struct eddy__file {
   int fd;              /* -1: closed */
   bool is_closed;      /* for all who come now; the descriptor may still be open */
   bool is_dropped;     /* the userdata is gone */
+  bool is_orphan;      /* it was finalized while tasks wait: a state that closes, or a script by hand */
+  struct eddy__file **box; /* the userdata */
   bool is_regular;     /* the end is where its size says */
   bool is_in_memory;   /* in tmpfs: no read has to wait */
   bool is_fifo;
@@ -57,6 +59,7 @@ typedef struct eddy__file {
   eddy__input in;      /* read ahead */
   bool has_worked;     /* a job of the holder has ended */
   bool took_data;      /* the holder's data was in it */
+  bool was_ended;      /* the job, by a close */
   uint8_t buffering;
   char *out;           /* to be written: out[0..nout) */
   size_t nout;
@@ -82,8 +85,9 @@ extern const eddy__type eddy__type_file;
 /* Takes over the descriptor. Returns NULL without memory, and then it is the caller's still. */
 eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const char *path);
 
-/* The userdata lets go. Warns when the file is open.   [-0, +0, -] */
-void eddy__file_drop(lua_State *L, eddy__file *f);
+/* The userdata lets go, and must forget the file; not when this returns false: tasks wait for it still. Warns when the
+ * file is open.   [-0, +0, -] */
+bool eddy__file_drop(lua_State *L, eddy__file *f);
 
 /* Writes what is there, if that does not have to wait, and closes the descriptor, here and now. Nobody may be working.
  * Returns 0 or a libuv code. */
@@ -92,14 +96,15 @@ int eddy__file_finish(eddy__file *f);
 /* Goes on in k when it is the task's turn: at once, or after those who came before.   [-0, +n, y] */
 int eddy__file_turn(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction k);
 
+/* The same for a close: nobody knows when a special file will have something to read, so who waits for that is told
+ * that the file is closed, and the close comes first.   [-0, +n, y] */
+int eddy__file_turn_to_close(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction k);
+
 /* First thing in k: raises CancelledError, after having passed the turn on.   [-0, +0, v] */
 void eddy__file_resumed(lua_State *L, eddy__file *f, eddy__task *task, int status);
 
 /* The holder is done: the next one may come. */
 void eddy__file_release(eddy__file *f);
-
-/* Whether a task waits for the file. */
-bool eddy__file_is_waited_for(const eddy__file *f);
 
 /* Starts a job and suspends; k finds f->result. (Where it had not to wait, k is called at once.)   [-0, +n, y] */
 int eddy__file_work(lua_State *L, eddy__file *f, eddy__task *task, int op, lua_KFunction k);

@@ -42,11 +42,11 @@ int eddy__file_begin(lua_State *L, const char *name, lua_KFunction k) {
  * method has ended.   [-0, +0, v] */
 bool eddy__file_go_on(lua_State *L, eddy__file *f, eddy__task *task, int status, const char *name) {
   eddy__file_resumed(L, f, task, status);
-  if (f->has_worked) {
+  if (f->has_worked && !f->was_ended) {
     if (f->result < 0) eddy__file_raise(L, f, f->result, f->syscall);
     return true;
   }
-  if (f->is_closed) {
+  if (f->is_closed || f->was_ended) {
     eddy__file_release(f);
     eddy__file_raise_closed(L, f, name);
   }
@@ -285,7 +285,11 @@ static int k_close(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* file:close() -> true   [-0, +1, y] */
-static int l_close(lua_State *L) { return eddy__file_begin(L, "close", k_close); }
+static int l_close(lua_State *L) {
+  eddy__file *f = eddy__file_check(L);
+  if (f->is_closed) return eddy__file_raise_closed(L, f, "close");
+  return eddy__file_turn_to_close(L, f, eddy__running_on(L, f->loop, "close"), k_close);
+}
 
 /* The end of `local f <close>`; where nobody can wait the file is closed here and now.   [-0, +0, y] */
 static int l_scope_end(lua_State *L) {
@@ -301,9 +305,7 @@ static int l_scope_end(lua_State *L) {
 static int l_gc(lua_State *L) {
   eddy__file **box = eddy__object_test(L, 1, &eddy__type_file), *f = box == NULL ? NULL : *box;
   if (f == NULL) return 0;
-  if (f->fd >= 0 && eddy__file_is_waited_for(f)) return 0; /* called by hand: it is in use */
-  *box = NULL;
-  eddy__file_drop(L, f);
+  if (eddy__file_drop(L, f)) *box = NULL;
   return 0;
 }
 

@@ -70,6 +70,7 @@ eddy__file *eddy__file_push(lua_State *L, eddy__loop *loop, int *fd, const char 
   eddy__file *f = eddy__file_new(loop, blocks, *fd, path);
   if (f == NULL) eddy__raise_about(L, UV_ENOMEM, "open", "path", path);
   *box = f;
+  f->box = box;
   *fd = -1;
   f->in.fills = true;
   f->is_regular = f->reads_now = !special;

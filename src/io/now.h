@@ -3,7 +3,7 @@
  * now.h - work on files that is done on the loop, as it is sure not to take long: how much of it in a turn, and in
  *         which folders.
  * Owns:   what a state knows of folders: a userdata that the registry keeps.
- * Uses:   core/loop.h.      Used by: file_now.c, operation.c, fs.c.
+ * Uses:   core/loop.h.      Used by: file_now.c, file_open.c, operation.c, fs.c.
  * Touch:  with care. A folder is known by the path that a script used, after a thread has found what file system it is
  *         on. A mistake costs time, never data: what is opened in it is compared with what is known.
  */

@@ -373,8 +373,7 @@ static void check_template(lua_State *L) {
 
 static void work_mkdtemp(eddy__operation *op) {
   uv_fs_t req;
-  uv_fs_mkdtemp(NULL, &req, op->path, NULL);
-  op->rc = (int)req.result;
+  op->rc = uv_fs_mkdtemp(NULL, &req, op->path, NULL);
   if (op->rc == 0) memcpy(op->path, req.path, strlen(op->path));
   uv_fs_req_cleanup(&req);
 }
@@ -398,10 +397,9 @@ static int l_mkdtemp(lua_State *L) {
 
 static void work_mkstemp(eddy__operation *op) {
   uv_fs_t req;
-  uv_fs_mkstemp(NULL, &req, op->path, NULL);
-  op->rc = (int)req.result;
+  op->rc = uv_fs_mkstemp(NULL, &req, op->path, NULL);
   if (op->rc >= 0) {
-    op->fd = op->rc;
+    op->fd = op->rc = (int)req.result;
     memcpy(op->path, req.path, strlen(op->path));
   }
   uv_fs_req_cleanup(&req);

@@ -84,7 +84,8 @@ function File:seek(whence, offset) end
 ---@return eddy.Stat
 function File:stat() end
 
----Writes what is left to be written and closes the file, in any case; then raises what has failed.
+---Writes what is left to be written and closes the file, in any case; then raises what has failed. Who waits for
+---something to read from a special file gets a RuntimeError; all others have their turn before.
 ---
 ---Cancelling: the file is closed in the background.
 ---@async

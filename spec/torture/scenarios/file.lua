@@ -1,13 +1,10 @@
 local stage = ...
 local eddy = require "eddy"
 
-local base = os.tmpname()
-os.remove(base)
-
 -- Files: two tasks that share one, long and short writes, formats, seek, truncate, lines that are left.
 return function()
-  local path = base .. "." .. math.random(1 << 40)
-  local _ <close> = setmetatable({}, { __close = function() os.remove(path) end })
+  local path = stage.folder()
+  stage.may_report "on a closed file"              -- of the second task, when the first has failed
   local long = ("x"):rep(70000)
   do
     local f <close> = eddy.open(path, "w")

@@ -4,9 +4,7 @@ local fs = eddy.fs
 
 -- eddy.fs: whole files, atomic writes, trees, temporary files, a copy.
 return function()
-  local dir = os.tmpname()
-  os.remove(dir)
-  local _ <close> = setmetatable({}, { __close = function() os.execute("rm -rf " .. dir) end })
+  local dir = stage.folder()
   fs.mkdir(dir .. "/a/b", { parents = true })
   fs.write_file(dir .. "/f", "old")
   fs.write_file(dir .. "/f", "new", { atomic = true })

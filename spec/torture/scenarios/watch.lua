@@ -3,10 +3,8 @@ local eddy = require "eddy"
 
 -- A watch: one who waits, events in between, the end.
 return function()
-  local dir = os.tmpname()
-  os.remove(dir)
-  os.execute("mkdir " .. dir)
-  local _ <close> = setmetatable({}, { __close = function() os.execute("rm -rf " .. dir) end })
+  local dir = stage.folder()
+  eddy.fs.mkdir(dir)
   local watch <close> = eddy.fs.watch(dir)
   local waiting = eddy.create_task(function() return (watch()) end)
   eddy.sleep(0)
