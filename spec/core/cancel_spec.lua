@@ -874,7 +874,7 @@ describe("eddy.timeout #virtual", function()
     local inner = task:await()
     eddy.sleep(10)
     assert.is_false(scope:expired() or inner:expired())
-    assert.equal("RuntimeError: 'reschedule': the timeout is of a task that has ended",
+    assert.equal("RuntimeError: 'reschedule': the timeout is closed, as its task has ended",
       tostring(raised(eddy.RuntimeError, scope.reschedule, scope, 7)))
   end)
 

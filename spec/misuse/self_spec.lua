@@ -133,7 +133,6 @@ describe("an object whose finalizer was called by hand", function()
     future = function(o) return o:done(), o:cancel(), o:done(), pcall(o.set_result, o, 1) end,
     coro = function(o) return pcall(o.send, o), o:close(), pcall(o.await, o) end,
     generator = function(o) return o:next(), o:aclose(), o:next() end,
-    scope = function(o) return o:expired(), pcall(o.reschedule, o, 5), o:when() end,
     group = function(o) return eddy.await(o:create_task(eddy.sleep, 0)), o:start(function(started) started() end) end,
     lock = function(o) return o:acquire(), o:release(), o:with(function() end) end,
     event = function(o) return o:set(), o:wait(), o:clear() end,

@@ -336,7 +336,7 @@ static int l_reschedule(lua_State *L) {
   uint64_t deadline = check_when(L, 2);
   if (t->state != ACTIVE || t->task == NULL)
     eddy__error_throw(L, EDDY_E_RUNTIME, "'reschedule': the timeout is %s",
-                      t->state == ACTIVE ? "of a task that has ended" : states[t->state]);
+                      t->state == ACTIVE ? "closed, as its task has ended" : states[t->state]);
   if (eddy__timer_start(&t->task->future.loop->timers, &t->timer, deadline, on_expired) < 0)
     luaL_error(L, "not enough memory");
   t->deadline = deadline;
