@@ -18,7 +18,7 @@
 
 static const eddy__type type_box = {"eddy.call"};
 
-enum { TRIES = 4 };
+enum { TRIES = 6 };
 static const uint64_t PATIENCE_NS = 5000000; /* until a stop is asked for again; twice as long each time */
 
 /* --- its life ----------------------------------------------------------------------------------------------------- */
