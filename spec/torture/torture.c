@@ -137,7 +137,7 @@ static bool run_child(const trial *t, size_t usual, double time_limit, char *wha
     snprintf(what, size, "hangs");
   else if (WIFSIGNALED(status))
     snprintf(what, size, "signal %d", WTERMSIG(status));
-  else if (!shared->is_done)
+  else if (!shared->is_done || WEXITSTATUS(status) != 0) /* valgrind tells by the status */
     snprintf(what, size, "exit %d", WEXITSTATUS(status));
   else if (shared->finding[0] != 0)
     snprintf(what, size, "%s", shared->finding);
