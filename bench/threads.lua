@@ -34,12 +34,17 @@ eddy.run(function()
   measured("one", "calls/s", ALONE, function() many(ALONE, 1) end)
 
   local pool <close> = eddy.ThreadPool { workers = 2 }
-  pool:map(fib, { 1, 1, 1, 1 })
+  local function eight(n)
+    local tasks = {}
+    for i = 1, 8 do tasks[i] = pool:submit(fib, n) end
+    eddy.gather(tasks)
+  end
+  eight(1)
   local start = eddy.time()
   for _ = 1, 8 do fib(32) end
   local in_line = eddy.time() - start
   start = eddy.time()
-  pool:map(fib, { 32, 32, 32, 32, 32, 32, 32, 32 }, { chunk = 1 })
+  eight(32)
   print(("threads.fib\teddy\t%.2f\ttimes/s"):format(in_line / (eddy.time() - start)))
 
   measured("channel", "messages/s", MESSAGES, function()
