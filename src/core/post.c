@@ -55,13 +55,15 @@ static void wake(eddy__mailbox *box) {
 }
 
 bool eddy__mailbox_post(eddy__mailbox *box, eddy__mail *mail) {
+  eddy__mailbox_retain(box); /* who gets the mail may let go of what has kept the mailbox, before we are done */
   eddy__mail *last = atomic_load(&box->last);
   do {
-    if (last == CLOSED) return false;
     mail->next = last;
-  } while (!atomic_compare_exchange_weak(&box->last, &last, mail));
-  if (atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false)) wake(box);
-  return true;
+  } while (last != CLOSED && !atomic_compare_exchange_weak(&box->last, &last, mail));
+  bool posted = last != CLOSED;
+  if (posted && atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false)) wake(box);
+  eddy__mailbox_release(box);
+  return posted;
 }
 
 /* Hands out a stack of mail, the oldest first. */
