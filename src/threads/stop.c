@@ -295,6 +295,7 @@ void eddy__stop_functions(lua_State *L, eddy__worker *w) {
   lua_rawseti(L, -2, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
   w->loop->rt->is_stop = is_stop;
+  watch(L, w); /* where hooks have to be polled, all threads that are made from now on inherit it */
   lua_pushglobaltable(L);
   eddy__runtime_functions(L, w->loop->rt, functions);
   lua_pop(L, 1);
