@@ -211,6 +211,28 @@ describe("a Context #virtual", function()
     assert.equal(1, context:run(function() return 1 end))
   end)
 
+  it("is left by a coroutine that is closed after the end of its task", function()
+    local var = eddy.ContextVar "n"
+    local context = eddy.copy_context()
+    local thread = coroutine.create(function()
+      context:run(function()
+        var:set "inside"
+        coroutine.yield()
+      end)
+    end)
+    eddy.create_task(function()
+      var:set "outside"
+      coroutine.resume(thread)
+    end):await()
+    collectgarbage()
+    local another = eddy.create_task(eddy.sleep, 1) -- takes the place that the first had
+    assert.is_true(coroutine.close(thread))
+    assert.equal("inside", context:get(var))
+    assert.is_nil(var:get())
+    assert.equal("again", context:run(function() return "again" end))
+    another:await()
+  end)
+
   it("of a task can be asked for", function()
     local var = eddy.ContextVar "n"
     var:set(4)

@@ -22,20 +22,31 @@ static const char nil_value;   /* in a snapshot: the variable is nil */
 /* [-0, +1, -] */
 void eddy__context_of(lua_State *L, int idx) { eddy__future_extra(L, idx, EDDY_EX_CONTEXT); }
 
-/* Pushes the snapshot of a task, or with NULL that of code that runs in no task; nil.   [-0, +1, -] */
-static void push_of(lua_State *L, eddy__task *task) {
-  if (task != NULL) {
-    eddy__task_push(L, task);
+/* Pushes the task that runs, or nil.   [-0, +1, -] */
+static void push_task(lua_State *L, eddy__runtime *rt) {
+  if (rt->current != NULL)
+    eddy__task_push(L, rt->current);
+  else
+    lua_pushnil(L);
+}
+
+/* Replaces the task at the top by its snapshot, and nil by that of code that runs in no task; or by nil.
+ *   [-1, +1, -] */
+static void snapshot_of(lua_State *L) {
+  if (!lua_isnil(L, -1)) {
     eddy__context_of(L, -1);
-    lua_remove(L, -2);
   } else if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ambient_key) == LUA_TBOOLEAN) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
+  lua_remove(L, -2);
 }
 
 /* [-0, +1, -] */
-void eddy__context_push(lua_State *L, eddy__runtime *rt) { push_of(L, rt->current); }
+void eddy__context_push(lua_State *L, eddy__runtime *rt) {
+  push_task(L, rt);
+  snapshot_of(L);
+}
 
 /* [-1, +1, -] */
 void eddy__context_swap(lua_State *L) {
@@ -51,21 +62,24 @@ void eddy__context_swap(lua_State *L) {
   lua_pushnil(L);
 }
 
-/* Makes the snapshot at the top that of the task.   [-1, +0, m] */
-static void enter(lua_State *L, eddy__task *task) {
-  if (task == NULL) {
+/* Makes the snapshot at the top that of the task below it, or with nil that of code that runs in no task.
+ *   [-2, +0, m] */
+static void enter(lua_State *L) {
+  if (lua_isnil(L, -2)) {
     eddy__context_swap(L);
+    lua_pop(L, 2);
+  } else {
+    eddy__future_set_extra(L, -2, EDDY_EX_CONTEXT);
     lua_pop(L, 1);
-    return;
   }
-  eddy__task_push(L, task);
-  lua_insert(L, -2);
-  eddy__future_set_extra(L, -2, EDDY_EX_CONTEXT);
-  lua_pop(L, 1);
 }
 
 /* [-1, +0, m] */
-void eddy__context_enter(lua_State *L, eddy__runtime *rt) { enter(L, rt->current); }
+void eddy__context_enter(lua_State *L, eddy__runtime *rt) {
+  push_task(L, rt);
+  lua_insert(L, -2);
+  enter(L);
+}
 
 /* [-0, +0, m] */
 void eddy__context_inherit(lua_State *L, eddy__runtime *rt, int idx) {
@@ -262,25 +276,23 @@ static int l_copy_context(lua_State *L) {
 /* The end of a run: a closing value, so that it comes however the run ends, also by a script that closes the coroutine
  * around it. */
 static const eddy__type type_entry = {"Context entry"};
-enum { UV_ENTERED = 1, UV_SNAPSHOT, UV_TASK }; /* of an entry: UV_SNAPSHOT: that of before */
-
-typedef struct entry {
-  eddy__task *task; /* that has entered; NULL: code outside of tasks */
-} entry;
+enum { UV_ENTERED = 1, UV_SNAPSHOT, UV_TASK }; /* of an entry: UV_SNAPSHOT: that of before; UV_TASK: the task that has
+                                                  entered, which may have ended since, or nil */
 
 /* 1: the entry. The Context keeps what was set inside; the task has what it had before.   [-0, +0, m] */
 static int l_leave(lua_State *L) {
-  entry *e = eddy__object_check(L, 1, &type_entry);
+  eddy__object_check(L, 1, &type_entry);
   lua_settop(L, 1);
   lua_getiuservalue(L, 1, UV_ENTERED);
   context *c = lua_touserdata(L, 2);
-  if (c->entered) {
-    push_of(L, e->task);
-    lua_setiuservalue(L, 2, 1);
-    lua_getiuservalue(L, 1, UV_SNAPSHOT);
-    enter(L, e->task);
-    c->entered = false;
-  }
+  if (!c->entered) return 0;
+  lua_getiuservalue(L, 1, UV_TASK);
+  lua_pushvalue(L, -1);
+  snapshot_of(L);
+  lua_setiuservalue(L, 2, 1);
+  lua_getiuservalue(L, 1, UV_SNAPSHOT);
+  enter(L);
+  c->entered = false;
   return 0;
 }
 
@@ -293,16 +305,13 @@ static int l_run(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   eddy__coroutine_unwrap(L, 2);
   int n = lua_gettop(L) - 2;
-  entry *e = eddy__object_new(L, &type_entry, sizeof *e, UV_TASK);
-  e->task = rt->current;
+  eddy__object_new(L, &type_entry, 0, UV_TASK);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, UV_ENTERED);
-  push_of(L, e->task);
+  eddy__context_push(L, rt);
   lua_setiuservalue(L, -2, UV_SNAPSHOT);
-  if (e->task != NULL) {
-    eddy__task_push(L, e->task);
-    lua_setiuservalue(L, -2, UV_TASK);
-  }
+  push_task(L, rt);
+  lua_setiuservalue(L, -2, UV_TASK);
   lua_insert(L, 2); /* Context, entry, f, arguments */
   lua_toclose(L, 2);
   lua_getiuservalue(L, 1, 1);
