@@ -178,6 +178,32 @@ describe("eddy.capture_call_graph #virtual", function()
     tasks[#tasks + 1] = new
   end)
 
+  it("of a child whose group was never closed, and whose parent has ended, is that alone", function()
+    local group, child
+    eddy.await(start("parent", function()
+      group = eddy.TaskGroup()
+      child = group:create_task(sleeper)
+    end))
+    start("another", sleeper) -- takes the place that the parent had
+    eddy.sleep(0)
+    assert.same({}, eddy.capture_call_graph(child).awaited_by)
+    child:cancel()
+    eddy.wait({ child }, { timeout = 1 })
+  end)
+
+  it("may be captured while a finalizer settles the future", function()
+    for _ = 1, 5 do
+      local future = eddy.get_running_loop():create_future()
+      for i = 1, 8 do start("waits " .. i, eddy.await, future) end
+      settle()
+      local function settle_late() if not future:done() then future:set_result() end end
+      local function forget() setmetatable({}, { __gc = settle_late }) end
+      collectgarbage()
+      forget()
+      repeat eddy.capture_call_graph(future) until future:done()
+    end
+  end)
+
   it("is found in a chain of ten thousand awaits", function()
     local last = inner
     for i = 1, 10000 do last = start("outer " .. i, eddy.await, last) end

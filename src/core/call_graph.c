@@ -74,6 +74,26 @@ static void add_awaiter(lua_State *L, int node, lua_Integer limit) {
   lua_rawseti(L, node + 1, (lua_Integer)lua_rawlen(L, node + 1) + 1);
 }
 
+/* Pushes a list of the tasks that await the future, some more than once, and returns how many there are. Nothing here
+ * collects garbage, so no finalizer settles the future meanwhile.   [-0, +1, m] */
+static lua_Integer push_awaiters(lua_State *L, eddy__future *f) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (eddy__list *l = f->waiters.next; l != &f->waiters; l = l->next) {
+    lua_rawgetp(L, WAITING, eddy__container_of(l, eddy__waiter, link)->owner);
+    if (lua_isnil(L, -1))
+      lua_pop(L, 1); /* a callback, or an as_completed that nobody asks just now */
+    else
+      lua_rawseti(L, -2, ++n);
+  }
+  eddy__task *parent = f->is_task ? eddy__group_parent((eddy__task *)f) : NULL;
+  if (parent != NULL) {
+    eddy__task_push(L, parent);
+    lua_rawseti(L, -2, ++n);
+  }
+  return n;
+}
+
 /* Fills the node of the future at the top with those who await it.   [-1, +0, m] */
 static void add_awaiters(lua_State *L, lua_Integer limit) {
   eddy__future *f = lua_touserdata(L, -1);
@@ -81,16 +101,9 @@ static void add_awaiters(lua_State *L, lua_Integer limit) {
   int node = lua_gettop(L);
   lua_getfield(L, node, "awaited_by");
   lua_newtable(L);
-  for (eddy__list *l = f->waiters.next; l != &f->waiters; l = l->next) {
-    lua_rawgetp(L, WAITING, eddy__container_of(l, eddy__waiter, link)->owner);
-    if (lua_isnil(L, -1))
-      lua_pop(L, 1); /* a callback, or an as_completed that nobody asks just now */
-    else
-      add_awaiter(L, node, limit);
-  }
-  eddy__task *parent = f->is_task ? eddy__group_parent((eddy__task *)f) : NULL;
-  if (parent != NULL) {
-    eddy__task_push(L, parent);
+  lua_Integer n = push_awaiters(L, f);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, node + 3, i);
     add_awaiter(L, node, limit);
   }
   lua_settop(L, node - 1);

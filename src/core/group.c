@@ -67,7 +67,9 @@ void eddy__group_child_done(eddy__task *child) {
 }
 
 eddy__task *eddy__group_parent(const eddy__task *child) {
-  return child->group != NULL ? child->group->task : NULL;
+  /* a group that was never closed may outlive its task */
+  eddy__task *task = child->group != NULL ? child->group->task : NULL;
+  return task != NULL && eddy__future_pending(&task->future) ? task : NULL;
 }
 
 /* --- children ---------------------------------------------------------------------------------------- */
