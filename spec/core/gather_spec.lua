@@ -296,6 +296,12 @@ describe("eddy.gather, given something else #virtual", function()
     assert.is_false(started)
   end)
 
+  it("takes a list whose __len is negative for an empty one", function()
+    local odd = setmetatable({}, { __len = function() return -1 end })
+    assert.same({ n = 0 }, eddy.gather(odd))
+    for _ in eddy.as_completed(odd) do error "there is none" end
+  end)
+
   it("knows its options", function()
     assert.matches("unknown option 'return_exception'", raised(eddy.gather, {}, { return_exception = true }))
     assert.matches("boolean expected, got number", raised(eddy.gather, {}, { return_exceptions = 1 }))

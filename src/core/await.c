@@ -136,6 +136,7 @@ static lua_Integer name_once(lua_State *L, int idx, lua_Integer n) {
 size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool once) {
   eddy__runtime *rt = loop->rt;
   lua_Integer n = luaL_len(L, idx);
+  if (n < 0) n = 0; /* a __len may say anything */
   luaL_checkstack(L, 12, NULL);
   if (copy_futures(L, rt->current, idx, n)) return (size_t)(once ? name_once(L, idx, n) : n);
   for (lua_Integer i = 1; i <= n; i++) {
