@@ -709,6 +709,22 @@ describe("a coroutine that Lua's own functions resume #virtual", function()
     assert.same({ true, "slept" }, { co.resume(c) })
   end)
 
+  it("may try to resume one that waits, and yield a value of its own then", function()
+    local waiting
+    local task = eddy.create_task(function()
+      waiting = coroutine.running()
+      eddy.sleep(1)
+    end)
+    eddy.sleep(0)
+    local c = co.create(function()
+      coroutine.resume(waiting)
+      return co.yield "own"
+    end)
+    assert.same({ true, "own" }, { co.resume(c) })
+    assert.same({ true, "end" }, { co.resume(c, "end") })
+    eddy.await(task)
+  end)
+
   it("when it waits by eddy's functions, cannot be resumed by Lua's", function()
     local c = co.create(function() return eddy.sleep(2, "slept") end)
     local task = eddy.create_task(co.resume, c)

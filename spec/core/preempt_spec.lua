@@ -218,6 +218,20 @@ describe("A script that meddles with a task that has given way #plain:", functio
     end)
   end
 
+  it("resumed by eddy's coroutine.resume it does not go on in the task that did it", function()
+    run(function()
+      local stop, ended_in
+      local task, thread = given_way(function()
+        while not stop do end
+        ended_in = eddy.current_task()
+      end)
+      stop = true
+      assert.is_false((eddy.coroutine.resume(thread)))
+      eddy.await(task)
+      assert.equal(task, ended_in)
+    end)
+  end)
+
   it("closed by Lua's coroutine.close it fails", function()
     run(function()
       local task, thread = given_way(compute)

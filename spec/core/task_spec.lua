@@ -687,6 +687,17 @@ describe("a task's own coroutine, in a script's hands #plain", function()
     end)
   end)
 
+  it("may be closed before the next task, which has many arguments, is cancelled", function()
+    survive(function(ended)
+      local co = ended()
+      local task = eddy.create_task(eddy.sleep, 1, 2, 3, 4, 5)
+      coroutine.close(co)
+      task:cancel()
+      assert.is_false((pcall(eddy.await, task)))
+      assert.equal("own", eddy.await(eddy.create_task(function() return "own" end)))
+    end)
+  end)
+
   for name, wait in pairs {
     sleep = function() eddy.sleep(1) end,
     ["sleep(0)"] = function() eddy.sleep(0) end,

@@ -157,7 +157,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
   }
   for (;;) {
     rt->leaf = co;
-    rt->refused = false;
+    rt->refused = NULL;
     if (task->future.loop->preempts) eddy__preempt_go_on(task, co);
     rc = lua_resume(co, L, n, nresults);
     nest->given_to = NULL;
@@ -172,7 +172,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
       length++;
       continue;
     }
-    if (rc == LUA_YIELD && rt->refused) {
+    if (rc == LUA_YIELD && rt->refused == co) {
       rc = EDDY_NESTED_REFUSED;
       *nresults = 0;
     }
@@ -183,7 +183,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
     nest->given_to = co = take_back(L, task);
     n = 0;
   }
-  rt->refused = false;
+  rt->refused = NULL;
   rt->leaf = outer;
   nest->depth--;
   return rc;
@@ -191,10 +191,10 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
 
 /* The same where the task cannot wait, as a C function is in between or no task runs.   [-0, +0, -] */
 static int resume_plainly(lua_State *L, eddy__runtime *rt, lua_State *co, int n, int *nresults) {
-  rt->refused = false;
+  rt->refused = NULL;
   int rc = lua_resume(co, L, n, nresults);
-  if (rc != LUA_YIELD || !rt->refused) return rc;
-  rt->refused = false;
+  if (rc != LUA_YIELD || rt->refused != co) return rc;
+  rt->refused = NULL;
   *nresults = 0;
   return EDDY_NESTED_REFUSED;
 }
@@ -208,7 +208,7 @@ int eddy__nested_resume(lua_State *L, eddy__runtime *rt, lua_State *co, int n, b
     return rt->nest.rc;
   }
   if (again && (!may_wait || task->at == NULL)) { /* it waits for a task, and it was not that task which resumed it */
-    rt->refused = true;
+    rt->refused = L;
     return EDDY_NESTED_WAITS;
   }
   if (!may_wait) return resume_plainly(L, rt, co, n, nresults);

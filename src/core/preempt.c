@@ -16,20 +16,15 @@ static bool is_in_the_way(lua_State *L, const eddy__runtime *rt) {
   return rt->current == NULL || rt->leaf != L || !lua_isyieldable(L);
 }
 
-static void on_count(lua_State *L, lua_Debug *ar);
-
 static int instructions(const eddy__loop *loop) { return loop->preempt_after == 0 ? FEW : INSTRUCTIONS; }
 
-/* The first instruction has run of a task that had given way.   [-0, +0, y] */
+/* Somebody has resumed a thread that had given way, and not its task: that would have taken this hook away first.
+ *   [-0, +0, y] */
 static void on_resumed(lua_State *L, lua_Debug *ar) {
   (void)ar;
-  eddy__runtime *rt = eddy__runtime_find(L);
-  if (!is_in_the_way(L, rt) && !rt->current->preempted) {
-    lua_sethook(L, on_count, LUA_MASKCOUNT, instructions(rt->current->future.loop));
-  } else if (lua_isyieldable(L)) {
-    rt->refused = true;
-    lua_yield(L, 0);
-  }
+  if (!lua_isyieldable(L)) return;
+  eddy__runtime_find(L)->refused = L;
+  lua_yield(L, 0);
 }
 
 /* [-0, +0, y] */
@@ -60,6 +55,7 @@ void eddy__preempt_go_on(eddy__task *task, lua_State *co) {
   if (task->preempted && task->at == co) {
     task->preempted = false;
     task->at = NULL;
+    if (eddy__preempt_holds(co)) lua_sethook(co, NULL, 0, 0);
   }
   if (lua_gethook(co) == NULL) /* the script's own, if it has set one, goes before */
     lua_sethook(co, on_count, LUA_MASKCOUNT, instructions(task->future.loop));

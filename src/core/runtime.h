@@ -50,7 +50,7 @@ typedef struct eddy__runtime {
    * nothing catches it; else NULL.   [-0, +0, -] */
   bool (*is_stop)(lua_State *L, int idx);
   bool has_contexts;    /* a ContextVar was set once: from then on tasks inherit */
-  bool refused;         /* a thread that waits was resumed by somebody else, and has suspended itself again */
+  lua_State *refused;   /* a thread that waits, was resumed by somebody else, and has suspended itself again */
   bool has_refused;     /* once: such a thread's stack may hold what it was resumed with */
   eddy__nesting nest;
 

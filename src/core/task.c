@@ -207,7 +207,9 @@ static int k_late(lua_State *L, int status, lua_KContext ctx) {
 static bool is_strange(lua_State *L, const eddy__task *task) {
   eddy__runtime *rt = task->future.loop->rt;
   if (!task->future.loop->preempts || (rt->current == task && rt->leaf == L)) return false;
-  return rt->refused = lua_isyieldable(L);
+  if (!lua_isyieldable(L)) return false;
+  rt->refused = L;
+  return true;
 }
 
 /* The function has returned or raised. 1: the task, 2: the message handler, then results or the error. */
@@ -313,7 +315,7 @@ static void die(eddy__task *task, int rc) {
 static void end_unstarted(eddy__task *task, lua_State *L) {
   task->must_cancel = false;
   eddy__task_push(L, task);
-  if (task->co != NULL) lua_settop(task->co, 1);
+  if (task->co != NULL && lua_gettop(task->co) > 0) lua_settop(task->co, 1); /* 0: a script has closed it */
   for (int i = 0; task->co == NULL && i <= task->nargs; i++) {
     lua_pushnil(L);
     lua_setiuservalue(L, -2, EDDY_UV_START + i);
@@ -433,7 +435,8 @@ static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
   eddy__runtime *rt = (eddy__runtime *)ctx; /* not the task, which may be gone */
   eddy__task *task = rt->current;
   if (task == NULL || rt->leaf != L || task->at != L || task->phase != EDDY_T_RUNNING) {
-    rt->refused = rt->has_refused = true;
+    rt->refused = L;
+    rt->has_refused = true;
     return lua_yieldk(L, 0, ctx, k_resumed);
   }
   task->at = NULL;
