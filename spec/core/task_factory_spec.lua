@@ -27,6 +27,16 @@ describe("loop:set_task_factory #virtual", function()
     plain:await()
   end)
 
+  it("may be taken away by the factory itself", function()
+    local loop = eddy.get_running_loop()
+    loop:set_task_factory(function(_, f, ...)
+      loop:set_task_factory(nil)
+      return loop:create_task(f, ...):set_name "the only one"
+    end)
+    assert.equal("the only one", eddy.create_task(print):get_name())
+    assert.equal(1, eddy.create_task(function() return 1 end):await())
+  end)
+
   it("raises what the factory raises, and refuses what is no task of the loop", function()
     local loop = eddy.get_running_loop()
     loop:set_task_factory(function() error("no tasks today", 0) end)

@@ -54,7 +54,9 @@ static eddy__task *ask_factory(lua_State *L, eddy__loop *loop, int idx) {
   lua_insert(L, idx + 1);
   loop->has_factory = false; /* what it calls makes tasks the usual way */
   int rc = lua_pcall(L, n + 1, 1, 0);
-  loop->has_factory = true;
+  eddy__loop_push_table(L, loop);
+  loop->has_factory = lua_getfield(L, -1, "factory") != LUA_TNIL; /* it may have taken itself away */
+  lua_pop(L, 2);
   if (rc != LUA_OK) lua_error(L);
   eddy__task *task = eddy__object_test(L, idx, &eddy__type_task);
   if (task == NULL || eddy__future_loop(&task->future) != loop)
