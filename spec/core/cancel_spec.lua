@@ -972,6 +972,14 @@ describe("eddy.move_on_after #virtual", function()
     assert.equal(0, cancelling())
   end)
 
+  it("ends with the coroutine around it that Lua's coroutine.close closes", function()
+    local thread = eddy.coroutine.create(function() eddy.move_on_after(1, eddy.coroutine.yield, "inside") end)
+    assert.same({ true, "inside" }, { eddy.coroutine.resume(thread) })
+    assert.is_true(coroutine.close(thread))
+    eddy.sleep(2)
+    assert.equal(0, cancelling())
+  end)
+
   it("names what is wrong", function()
     assert.equal("bad argument #1 to 'move_on_after' (NaN is not a time)",
       bad_argument(function() eddy.move_on_after(0 / 0, print) end))

@@ -383,6 +383,7 @@ static int l_move_on_after(lua_State *L) {
   int n = lua_gettop(L) - 2;
   eddy__timeout_push(L, task, eddy__clock_after(&task->future.loop->clock, seconds));
   lua_replace(L, 1);
+  lua_toclose(L, 1); /* for a script that closes the coroutine around it */
   lua_pushcfunction(L, eddy__task_msgh);
   lua_insert(L, 2);
   return k_move_on(L, lua_pcallk(L, n, LUA_MULTRET, 2, 0, k_move_on), 0);
