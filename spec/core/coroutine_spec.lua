@@ -187,6 +187,18 @@ describe("a Coroutine #virtual", function()
     assert.matches(", closed>$", tostring(closed))
   end)
 
+  it("that send has run to its end is neither awaited nor said to be closed", function()
+    for _, f in ipairs { async(function() end), async(error) } do
+      local coro = f()
+      pcall(coro.send, coro)
+      coro:close()
+      assert.matches(", ended>$", tostring(coro))
+      assert.equal("'await': the Coroutine has ended: 'send' ran it",
+        raised(eddy.RuntimeError, eddy.await, coro).message)
+      assert.matches("has ended", raised(eddy.RuntimeError, coro.send, coro).message)
+    end
+  end)
+
   it("is not called: the error says so, and where its function is", function()
     local coro = async(function() end)()
     local message = raised(eddy.RuntimeError, coro).message

@@ -15,7 +15,7 @@
 
 const eddy__type eddy__type_coroutine = {"Coroutine"};
 
-enum { CREATED, STARTED, STEPPED, CLOSED }; /* STEPPED: by send; its thread is the second user value */
+enum { CREATED, STARTED, STEPPED, ENDED, CLOSED }; /* STEPPED: by send; its thread is the second user value */
 enum { UV_CALL = 1, UV_THREAD, UV_PLACE }; /* UV_CALL: { f, arguments... }, n of them in the struct; UV_PLACE: in debug
                                               mode, where the async function was called */
 
@@ -57,9 +57,10 @@ void eddy__coroutine_check(lua_State *L, int idx) {
   eddy__coroutine *c = lua_touserdata(L, idx);
   if (c->state == CREATED) return;
   eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': %s", eddy__arg_function(L),
-                    c->state == CLOSED ? "the Coroutine was closed before it was awaited"
-                                       : "the Coroutine was awaited or started before: call the async "
-                                         "function again for a new one");
+                    c->state == CLOSED  ? "the Coroutine was closed before it was awaited"
+                    : c->state == ENDED ? "the Coroutine has ended: 'send' ran it"
+                                        : "the Coroutine was awaited or started before: call the async "
+                                          "function again for a new one");
 }
 
 /* [-0, +(1+n), v] */
@@ -180,13 +181,13 @@ static int l_send(lua_State *L) {
     lua_xmove(L, co, n);
   } else {
     return eddy__error_throw(L, EDDY_E_RUNTIME, "'send': the Coroutine %s",
-                             c->state == CLOSED ? "has ended" : "runs in a task");
+                             c->state == STARTED ? "runs in a task" : "has ended");
   }
   int nresults;
   c->running = true;
   int rc = lua_resume(co, L, n, &nresults);
   c->running = false;
-  if (rc != LUA_YIELD) c->state = CLOSED;
+  if (rc != LUA_YIELD) c->state = ENDED;
   if (rc != LUA_OK && rc != LUA_YIELD) {
     lua_xmove(co, L, 1); /* the error, before closing the thread puts another in its place */
     lua_resetthread(co);
@@ -215,7 +216,7 @@ static int l_close(lua_State *L) {
     rc = lua_resetthread(co);
     if (rc != LUA_OK) lua_xmove(co, L, 1);
   }
-  c->state = CLOSED;
+  if (c->state != ENDED) c->state = CLOSED;
   return rc == LUA_OK ? 0 : lua_error(L);
 }
 
@@ -244,7 +245,7 @@ static const char *push_place(lua_State *L, int idx) {
 
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
-  static const char *const states[] = {"created", "started", "suspended", "closed"};
+  static const char *const states[] = {"created", "started", "suspended", "ended", "closed"};
   eddy__coroutine *c = eddy__object_check(L, 1, &eddy__type_coroutine);
   lua_pushfstring(L, "<Coroutine of the function at %s, %s>", push_place(L, 1),
                   c->running ? "running" : states[c->state]);
