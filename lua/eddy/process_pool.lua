@@ -79,14 +79,19 @@ end
 -- Carries out a call on the worker. Returns whether the worker can be used again; then as pcall does.
 local function carry_out(worker, message)
   local ok, letter, head, body = pcall(exchange, worker, message)
-  if ok then return true, letter == "R", wire.unpack(head, body) end
+  if ok then
+    local unpacked = table.pack(pcall(wire.unpack, head, body))
+    return true, unpacked[1] and letter == "R", table.unpack(unpacked, 2, unpacked.n)
+  end
   local err = letter
   if eddy.is_error(err, eddy.CancelledError) then
     local asked = pcall(worker.requests.write, worker.requests, "X")
     local waited, in_time = pcall(eddy.move_on_after, GRACE, receive, worker)
     return asked and waited and in_time, false, err
   end
-  if eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) then err = broken(worker) end
+  if eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) then
+    err = select(2, pcall(broken, worker)) -- or it is cancelled while it looks
+  end
   return false, false, err
 end
 
@@ -122,7 +127,9 @@ local function take_worker(self)
     local usable, ok, err = carry_out(worker, self._init)
     if not ok then
       give_back(self, worker, false)
-      if usable then err = eddy.BrokenWorkerError("init has failed: " .. tostring(err)) end
+      if usable and not eddy.is_error(err, eddy.CancelledError) then
+        err = eddy.BrokenWorkerError("init has failed: " .. tostring(err))
+      end
       error(err, 0)
     end
   end
@@ -185,8 +192,9 @@ local function end_all(self, quit)
   while next(self._tasks) do eddy.wait { (next(self._tasks)) } end
   local workers = {}
   for worker in pairs(self._workers) do workers[#workers + 1] = function() finish(worker, false) end end
-  self._workers, self._idle = {}, {}
+  self._idle = {}
   if #workers > 0 then eddy.gather(workers) end
+  self._workers = {}
 end
 
 --- Takes no more calls, waits for those that were submitted, ends the processes.

@@ -41,6 +41,7 @@ return function(input_fd, output_fd)
         eddy.shield(function() output:write(reply):drain() end)
         task = nil
       end)
+      eddy.sleep(0)                              -- it has begun when "X" comes: cancelled before, it would not reply
     end
   end
   os.exit(0, false)                              -- whatever goes on is nobody's any more

@@ -113,6 +113,33 @@ describe("a ProcessPool", function()
     assert.is_true(task:cancelled())
   end)
 
+  it("keeps a worker whose results cannot be unpacked here, or whose call is cancelled at once", function()
+    local pool <close> = eddy.ProcessPool { workers = 1 }
+    eddy.run_in_executor(pool, function() _G.mark = "here" end)
+    local ok, err = pcall(eddy.run_in_executor, pool, function()
+      package.preload.only_there = function() return { f = function() end } end
+      return require "only_there"
+    end)
+    assert.is_false(ok)
+    assert.is_truthy(tostring(err):find("only_there", 1, true), err)
+    assert.equal("here", eddy.run_in_executor(pool, function() return _G.mark end))
+    local task = pool:submit(eddy.sleep, 100)
+    eddy.sleep(0)
+    task:cancel()
+    raises(eddy.CancelledError, task.await, task)
+    assert.equal("here", eddy.run_in_executor(pool, function() return _G.mark end))
+  end)
+
+  it("cancels a call while init goes on", function()
+    local pool <close> = eddy.ProcessPool { workers = 1, init = function() eddy.sleep(100) end }
+    local task = pool:submit(print)
+    while not next(pool._workers) do eddy.sleep(0.001) end
+    eddy.sleep(0.01)
+    task:cancel()
+    raises(eddy.CancelledError, task.await, task)
+    assert.is_true(task:cancelled())
+  end)
+
   it("checks its options and arguments", function()
     assert.has_error(function() eddy.ProcessPool { worker = 1 } end)
     assert.has_error(function() eddy.ProcessPool { workers = 0 } end)
