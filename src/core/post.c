@@ -121,6 +121,7 @@ void eddy__post_doze(eddy__loop *loop) {
 
 void eddy__post_close(eddy__loop *loop) {
   eddy__mailbox *box = loop->mailbox;
+  while (!eddy__list_empty(&loop->expecting)) eddy__list_remove(loop->expecting.next); /* the record is used again */
   if (box == NULL) return;
   uv_mutex_lock(&box->lock);
   box->async = NULL;
