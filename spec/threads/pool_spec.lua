@@ -100,6 +100,38 @@ describe("a ThreadPool", function()
     assert.is_true(third:cancelled())
   end)
 
+  it("fails all who wait for room when it is closed or broken", function()
+    local function fill(options)
+      local pool = eddy.ThreadPool(options)
+      local tasks = {}
+      for i = 1, 7 do
+        tasks[i] = eddy.create_task(eddy.run_in_executor, pool, function()
+          eddy.sleep(0.001)
+          return "done"
+        end)
+      end
+      eddy.sleep(0)
+      return pool, tasks
+    end
+    local function outcomes(tasks)
+      local n = { done = 0, closed = 0, broken = 0 }
+      for _, task in ipairs(tasks) do
+        local ok, result = pcall(eddy.await, task)
+        local key = ok and result or eddy.is_error(result, eddy.BrokenWorkerError) and "broken" or "closed"
+        n[key] = n[key] + 1
+      end
+      return n
+    end
+    local pool, tasks = fill { workers = 1, queue = 1 }
+    pool:close()
+    local n = outcomes(tasks)
+    assert.equal(0, n.broken)
+    assert.is_true(n.done >= 1 and n.done <= 2)
+    pool, tasks = fill { workers = 1, queue = 1, init = function() eddy.sleep(0.01) error("no such thing", 0) end }
+    assert.equal(7, outcomes(tasks).broken)
+    pool:close()
+  end)
+
   it("maps a list in chunks, in order", function()
     local pool <close> = eddy.ThreadPool { workers = 2 }
     local list, factor = {}, 3
@@ -145,6 +177,61 @@ describe("a ThreadPool", function()
       assert.equal(i, eddy.run(function() return pool:submit(function(n) return n end, i):await() end))
     end
     pool:close()
+  end)
+
+  it("serves a loop while another one that is not turned has calls of it #plain", function()
+    local pool = eddy.ThreadPool { workers = 1, queue = 2 }
+    local first, second = eddy.Runner(), eddy.Runner()
+    local function call(n) return eddy.run_in_executor(pool, function(x) return x end, n) end
+    first:run(function()
+      local gate = eddy.Channel()
+      local tasks = {}
+      for i = 1, 5 do -- they wait for room: from now on this loop gets news
+        tasks[i] = eddy.create_task(eddy.run_in_executor, pool, function(g) return g:recv() end, gate)
+      end
+      for i = 1, 5 do gate:send(i) end
+      eddy.gather(tasks)
+      eddy.sleep(0.02)
+    end)
+    local late
+    first:run(function() late = eddy.create_task(call, 1) end) -- it begins in the last turn
+    assert.equal(2, second:run(function() return eddy.wait_for(function() return call(2) end, 5) end))
+    second:run(function() eddy.wait_for(function() pool:close() end, 5) end)
+    assert.equal(1, first:run(function() return late:await() end))
+    first:close()
+    second:close()
+  end)
+
+  it("lets tasks that a call has left go on when one of them stops the loop", function()
+    local channel = eddy.Channel(1)
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    pool:submit(function(ch)
+      eddy.create_task(function()
+        eddy.sleep(0.001)
+        eddy.get_running_loop():stop()
+        eddy.sleep(0.001)
+        ch:send("later")
+      end)
+    end, channel):await()
+    assert.equal("later", eddy.wait_for(function() return channel:recv() end, 10))
+  end)
+
+  it("starts programs with the signals of home", function()
+    if not io.open("/proc/self/status") then return end
+    local command = "exec grep SigBlk /proc/self/status"
+    local function blocked(what)
+      local pipe <close> = assert(io.popen(what))
+      return pipe:read "a"
+    end
+    local here = blocked(command)
+    local name = os.tmpname()
+    assert.equal(here, eddy.to_thread(blocked, command))
+    assert.equal(here, eddy.to_thread(function(f, c) return eddy.to_thread(f, c) end, blocked, command))
+    assert.is_true(eddy.to_thread(os.execute, command .. " > " .. name))
+    local file <close> = assert(io.open(name))
+    assert.equal(here, file:read "a")
+    os.remove(name)
+    assert.has_error(function() eddy.to_thread(io.popen, {}) end)
   end)
 
   it("checks its options and arguments", function()

@@ -120,7 +120,7 @@ static int dispatch(lua_State *L, eddy__task *task) {
   eddy__call *call = eddy__call_in(L, 2);
   if (eddy__pool_full(e->pool)) {
     eddy__line_check(L, &e->pool->putters, NULL, task, call->wait->name);
-    eddy__pool_notify(e->pool, call->home);
+    if (!eddy__pool_notify(e->pool, call->home)) luaL_error(L, "not enough memory");
     if (eddy__pool_full(e->pool)) { /* still: from now on there are news */
       eddy__line_join(&e->pool->putters, task);
       return eddy__suspend(L, task, &wait_room, k_room);
@@ -295,8 +295,7 @@ static int shut(lua_State *L, bool quit) {
   }
   eddy__task *task = eddy__running(L, "close");
   eddy__mailbox *box = eddy__mailbox_of(loop);
-  if (box == NULL) return luaL_error(L, "not enough memory");
-  eddy__pool_notify(e->pool, box);
+  if (box == NULL || !eddy__pool_notify(e->pool, box)) return luaL_error(L, "not enough memory");
   eddy__pool_close(e->pool, quit);
   return wait_end(L, task);
 }

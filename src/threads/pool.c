@@ -19,9 +19,19 @@
 
 static void on_news(eddy__mail *mail, eddy__loop *loop);
 
+static eddy__news *new_news(eddy__pool *pool) {
+  eddy__news *news = calloc(1, sizeof *news);
+  if (news == NULL) return NULL;
+  news->mail.deliver = on_news;
+  news->pool = pool;
+  return news;
+}
+
 eddy__pool *eddy__pool_new(eddy__setup *setup, int most, size_t limit) {
   eddy__pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) goto no_memory;
+  pool->news = new_news(pool);
+  if (pool->news == NULL) goto no_lock;
   if (uv_mutex_init(&pool->lock) != 0) goto no_lock;
   if (uv_cond_init(&pool->changed) != 0) goto no_cond;
   atomic_init(&pool->refs, 1);
@@ -29,7 +39,6 @@ eddy__pool *eddy__pool_new(eddy__setup *setup, int most, size_t limit) {
   pool->last = &pool->first;
   pool->most = most;
   pool->limit = limit;
-  pool->news.deliver = on_news;
   eddy__list_init(&pool->workers);
   eddy__list_init(&pool->idle);
   eddy__list_init(&pool->ended);
@@ -39,6 +48,7 @@ eddy__pool *eddy__pool_new(eddy__setup *setup, int most, size_t limit) {
 no_cond:
   uv_mutex_destroy(&pool->lock);
 no_lock:
+  free(pool->news);
   free(pool);
 no_memory:
   eddy__setup_free(setup);
@@ -57,6 +67,7 @@ void eddy__pool_release(eddy__pool *pool) {
   uv_mutex_destroy(&pool->lock);
   eddy__setup_free(pool->setup);
   free(pool->broken);
+  free(pool->news);
   free(pool);
 }
 
@@ -64,15 +75,21 @@ void eddy__pool_release(eddy__pool *pool) {
 
 /* Wakes those at home who wait: they look again. */
 static void on_news(eddy__mail *mail, eddy__loop *loop) {
-  eddy__pool *pool = eddy__container_of(mail, eddy__pool, news);
+  eddy__news *news = (eddy__news *)mail;
+  eddy__pool *pool = news->pool;
   uv_mutex_lock(&pool->lock);
-  pool->news_sent = false;
+  if (news == pool->news)
+    pool->news_sent = false;
+  else
+    free(news); /* home is another loop now */
   bool has_room = pool->limit == 0 || pool->queued < pool->limit;
   bool is_over = pool->closing && pool->nworkers == 0;
+  bool takes_none = pool->closing || pool->broken != NULL; /* then all who wait for room fail */
   uv_mutex_unlock(&pool->lock);
   if (loop != NULL) {
     if (is_over && pool->on_end != NULL) pool->on_end(pool);
-    if (has_room) eddy__line_tell(&pool->putters, NULL);
+    if (has_room && !takes_none) eddy__line_tell(&pool->putters, NULL);
+    while (takes_none && eddy__line_tell(&pool->putters, NULL) != NULL) continue;
     while (eddy__line_tell(&pool->closers, NULL) != NULL) continue;
   }
   eddy__pool_release(pool);
@@ -82,18 +99,28 @@ void eddy__pool_tell(eddy__pool *pool) {
   if (!pool->wants_news || pool->news_sent) return;
   pool->news_sent = true;
   eddy__pool_retain(pool);
-  if (eddy__mailbox_post(pool->home, &pool->news)) return;
+  if (eddy__mailbox_post(pool->home, &pool->news->mail)) return;
   atomic_fetch_sub(&pool->refs, 1); /* the caller has one too */
   pool->news_sent = false;
 }
 
-void eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
+bool eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
   uv_mutex_lock(&pool->lock);
   eddy__mailbox *before = pool->home;
+  if (pool->news_sent && before != home) {
+    eddy__news *news = new_news(pool);
+    if (news == NULL) {
+      uv_mutex_unlock(&pool->lock);
+      return false;
+    }
+    pool->news = news; /* the one before is freed where it is delivered */
+    pool->news_sent = false;
+  }
   pool->home = eddy__mailbox_retain(home);
   pool->wants_news = true;
   uv_mutex_unlock(&pool->lock);
   if (before != NULL) eddy__mailbox_release(before);
+  return true;
 }
 
 /* --- the queue ---------------------------------------------------------------------------------------------------- */
@@ -147,18 +174,23 @@ static void on_kick(eddy__mail *mail, eddy__loop *loop) {
   eddy__pool *pool = eddy__container_of(mail, eddy__pool, kick);
   (void)loop;
   uv_mutex_lock(&pool->lock);
-  pool->kick_sent = false;
+  pool->kicked = NULL;
   wake_workers(pool);
   uv_mutex_unlock(&pool->lock);
   eddy__pool_release(pool);
 }
 
-/* Under the lock: wakes them when the loop of the call looks at its mail. */
+/* Under the lock: wakes them when the loop of the call looks at its mail; or now, if another loop was to do that: nobody
+ * may turn it. */
 static void wake_later(eddy__pool *pool, eddy__call *call) {
-  if (pool->kick_sent) return;
+  if (pool->kicked == call->home) return;
   pool->kick.deliver = on_kick;
-  pool->kick_sent = eddy__mailbox_post(call->home, &pool->kick);
-  if (pool->kick_sent) eddy__pool_retain(pool);
+  if (pool->kicked == NULL && eddy__mailbox_post(call->home, &pool->kick)) {
+    pool->kicked = call->home;
+    eddy__pool_retain(pool);
+  } else {
+    wake_workers(pool);
+  }
 }
 
 const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch) {
@@ -213,6 +245,7 @@ int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init) {
   uv_mutex_unlock(&pool->lock);
   eddy__signals before;
   eddy__stop_block_signals(&before);
+  eddy__stop_inherit_signals(w, &before);
   rc = uv_thread_create(&w->thread, eddy__worker_live, w);
   eddy__stop_restore_signals(&before);
   if (rc == 0) return 0;

@@ -15,7 +15,15 @@
 
 typedef struct eddy__worker eddy__worker;
 
-typedef struct eddy__pool {
+typedef struct eddy__pool eddy__pool;
+
+/* Tells home of a pool. It may lie in the mail of a loop that nobody turns; then another loop has one of its own. */
+typedef struct eddy__news {
+  eddy__mail mail;       /* first */
+  eddy__pool *pool;
+} eddy__news;
+
+struct eddy__pool {
   atomic_int refs;
   uv_mutex_t lock;
   uv_cond_t changed;     /* a worker has ended */
@@ -31,7 +39,7 @@ typedef struct eddy__pool {
   bool closing;          /* workers end when the queue is empty */
   bool quitting;         /* they end at once */
   bool abandoned;        /* nobody joins them */
-  bool kick_sent;        /* home will wake workers when it has done what it is doing */
+  eddy__mailbox *kicked; /* this loop will wake workers when it has done what it is doing; only to compare */
   bool wants_news;       /* home is told of room in the queue and of the end of workers */
   bool news_sent;
   char *broken;          /* why no worker can live: a message, or NULL */
@@ -40,12 +48,13 @@ typedef struct eddy__pool {
   int most;              /* workers */
   size_t limit;          /* of the queue; 0: none */
   eddy__keeper keeper;   /* of one that belongs to a loop and ends with it */
-  void (*on_end)(struct eddy__pool *pool); /* its last worker has ended: news of one that was closed; or NULL */
+  void (*on_end)(eddy__pool *pool); /* its last worker has ended: news of one that was closed; or NULL */
   eddy__mailbox *home;   /* where news go */
-  eddy__mail news, kick;
+  eddy__news *news;
+  eddy__mail kick;
   eddy__line putters;    /* tasks that wait for room */
   eddy__line closers;    /* tasks that wait for the end */
-} eddy__pool;
+};
 
 /* A pool of at most so many workers, none of which lives yet; or NULL. Takes over the setup. */
 eddy__pool *eddy__pool_new(eddy__setup *setup, int most, size_t limit);
@@ -84,7 +93,7 @@ void eddy__pool_tell(eddy__pool *pool);
 /* The last thing that a worker does. */
 void eddy__pool_leave(eddy__pool *pool, eddy__worker *w);
 
-/* From now on news go to that loop's mailbox. */
-void eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home);
+/* From now on news go to that loop's mailbox. Returns false without memory, never the first time. */
+bool eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home);
 
 #endif

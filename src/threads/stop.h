@@ -29,16 +29,13 @@ void eddy__stop_push(lua_State *L);
 /* Raises the error at the top in the call, which waits for what can never come.   [-0, +0, -] */
 void eddy__stop_deadlock(lua_State *L, eddy__worker *w);
 
-/* pcall and xpcall that let the stop through, in place of Lua's.   [-0, +0, m] */
+/* pcall and xpcall that let the stop through, os.execute and io.popen that start programs with the signals of home, in
+ * place of Lua's.   [-0, +0, m] */
 void eddy__stop_functions(lua_State *L, eddy__worker *w);
 
 /* So that signals of the process are handled by its other threads: around the start of a thread. */
-#ifdef _WIN32
-typedef int eddy__signals;
-#else
-typedef sigset_t eddy__signals;
-#endif
 void eddy__stop_block_signals(eddy__signals *before);
+void eddy__stop_inherit_signals(eddy__worker *w, const eddy__signals *before); /* between the two */
 void eddy__stop_restore_signals(const eddy__signals *before);
 
 #endif

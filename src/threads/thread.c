@@ -69,11 +69,12 @@ static int l_thread(lua_State *L) {
     return eddy__raise(L, rc, "start a thread");
   }
   eddy__pool_own(pool, loop);
-  eddy__pool_notify(pool, call->home);
+  (void)eddy__pool_notify(pool, call->home);
   pool->on_end = on_end;
-  eddy__pool_submit(pool, call, false);
+  const char *problem = eddy__pool_submit(pool, call, false);
   eddy__pool_close(pool, false); /* when the call is over */
   eddy__pool_release(pool);      /* the loop has it now */
+  if (problem != NULL) return eddy__error_throw(L, EDDY_E_BROKEN_WORKER, "'thread': %s", problem);
   eddy__call_task(L, loop);
   return 1;
 }

@@ -339,7 +339,7 @@ static void run(eddy__worker *w) {
     if (!eddy__future_pending(&w->task->future)) return;
     if (rc == 0) {
       stalls = 0;
-      if (!w->is_parked) continue; /* a script has called loop:stop() */
+      if (!w->is_parked || w->in_loop) continue; /* a script has called loop:stop() */
       wait_for_call(w);
       eddy__task_wake_from(w->task, w);
     } else if (w->call == NULL || ++stalls > 3) {

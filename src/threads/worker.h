@@ -12,6 +12,12 @@
 
 #include "threads/pool.h"
 
+#ifdef _WIN32
+typedef int eddy__signals;
+#else
+typedef sigset_t eddy__signals;
+#endif
+
 struct eddy__worker {
   eddy__list link;       /* under the pool's lock: in pool->workers or pool->ended */
   eddy__list idle;       /* under the lock: in pool->idle */
@@ -27,6 +33,8 @@ struct eddy__worker {
   eddy__mailbox *box;    /* of its loop; under the lock, NULL before it has one */
   eddy__mail nudge;      /* the call is to be stopped */
   eddy__mail summons;    /* there is something to do */
+
+  eddy__signals signals; /* that the thread of home blocked when it started this one */
 
   /* its own */
   eddy__parcel *init;
