@@ -180,8 +180,8 @@ static void on_kick(eddy__mail *mail, eddy__loop *loop) {
   eddy__pool_release(pool);
 }
 
-/* Under the lock: wakes them when the loop of the call looks at its mail; or now, if another loop was to do that: nobody
- * may turn it. */
+/* Under the lock: wakes them when the loop of the call looks at its mail; or now, if another loop was to do that, which
+ * perhaps nobody turns. */
 static void wake_later(eddy__pool *pool, eddy__call *call) {
   if (pool->kicked == call->home) return;
   pool->kick.deliver = on_kick;

@@ -297,7 +297,7 @@ static int l_xpcall(lua_State *L) {
 
 /* --- os.execute and io.popen -------------------------------------------------------------------------------------- */
 
-/* A program that is started inherits what the thread blocks: as in home's thread, not as in a worker's.   [-0, +n, v] */
+/* A program that is started inherits what the thread blocks: let it be as in home's thread.   [-0, +n, v] */
 static int l_start(lua_State *L) {
   eddy__worker *w = worker_of(L);
   eddy__signals blocked;
