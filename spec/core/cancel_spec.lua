@@ -980,6 +980,20 @@ describe("eddy.move_on_after #virtual", function()
     assert.equal(0, cancelling())
   end)
 
+  it("and the other scopes of a function end with a coroutine that another task closes", function()
+    for _, scope in ipairs {
+      function(f) eddy.move_on_after(1, f) end,
+      function(f) eddy.timeout(1, f) end,
+      function(f) eddy.wait_for(f, 1) end,
+    } do
+      local thread = eddy.coroutine.create(scope)
+      assert.is_true((eddy.coroutine.resume(thread, eddy.coroutine.yield)))
+      assert.is_true(eddy.create_task(coroutine.close, thread):await())
+      eddy.sleep(2)
+      assert.equal(0, cancelling())
+    end
+  end)
+
   it("names what is wrong", function()
     assert.equal("bad argument #1 to 'move_on_after' (NaN is not a time)",
       bad_argument(function() eddy.move_on_after(0 / 0, print) end))

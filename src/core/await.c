@@ -334,7 +334,7 @@ static int l_wait_for(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_remove(L, 1); /* scope, await, aw */
   }
-  lua_toclose(L, 1);
+  eddy__timeout_hold(L);
   lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, eddy__k_return);
   return eddy__k_return(L, LUA_OK, 1);
 }

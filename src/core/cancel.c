@@ -204,6 +204,7 @@ struct eddy__timeout {
   eddy__timeout *outer; /* the next in task->scopes */
   int slot;             /* what keeps it alive until then: with a finalizer it would cost twice as much */
   int state;
+  bool is_frame;  /* a function of ours holds it, and no script: only that frame's end closes it */
   int cancelling; /* of the task when the scope began: more at its end means that somebody else cancels it too */
   uint64_t deadline;
 };
@@ -244,6 +245,12 @@ static void detach(eddy__timeout *t) {
   eddy__runtime_drop(task->future.loop->rt, t->slot);
 }
 
+/* [-0, +0, m] */
+void eddy__timeout_hold(lua_State *L) {
+  ((eddy__timeout *)lua_touserdata(L, 1))->is_frame = true;
+  lua_toclose(L, 1);
+}
+
 void eddy__timeouts_leave(eddy__task *task) {
   while (task->scopes != NULL) detach(task->scopes);
 }
@@ -272,7 +279,7 @@ static int raise_timeout(lua_State *L, int cause) {
 static int l_timeout_close(lua_State *L) {
   eddy__timeout *t = eddy__object_check(L, 1, &type_timeout);
   lua_settop(L, 2);
-  if (t->task != NULL && eddy__runtime_of(L)->current != t->task)
+  if (t->task != NULL && eddy__runtime_of(L)->current != t->task && !t->is_frame)
     eddy__error_throw(L, EDDY_E_RUNTIME, "a timeout can only be closed by the task that opened it");
   if (eddy__timeout_end(L, t, lua_isnil(L, 2) ? 0 : 2)) return raise_timeout(L, 2);
   return 0;
@@ -289,7 +296,7 @@ static int run_in_scope(lua_State *L, eddy__task *task, uint64_t deadline) {
   eddy__coroutine_unwrap(L, 1);
   eddy__timeout_push(L, task, deadline);
   lua_insert(L, 1);
-  lua_toclose(L, 1);
+  eddy__timeout_hold(L);
   lua_callk(L, n, LUA_MULTRET, 1, eddy__k_return);
   return eddy__k_return(L, LUA_OK, 1);
 }
@@ -383,7 +390,7 @@ static int l_move_on_after(lua_State *L) {
   int n = lua_gettop(L) - 2;
   eddy__timeout_push(L, task, eddy__clock_after(&task->future.loop->clock, seconds));
   lua_replace(L, 1);
-  lua_toclose(L, 1); /* for a script that closes the coroutine around it */
+  eddy__timeout_hold(L);
   lua_pushcfunction(L, eddy__task_msgh);
   lua_insert(L, 2);
   return k_move_on(L, lua_pcallk(L, n, LUA_MULTRET, 2, 0, k_move_on), 0);

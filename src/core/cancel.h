@@ -46,6 +46,10 @@ int eddy__uncancel(eddy__task *task);
 typedef struct eddy__timeout eddy__timeout;
 eddy__timeout *eddy__timeout_push(lua_State *L, eddy__task *task, uint64_t deadline);
 
+/* Makes the scope at 1 close with the running C function, also when a script closes the coroutine, whoever does.
+ *   [-0, +0, m] */
+void eddy__timeout_hold(lua_State *L);
+
 /* Ends the scope; returns whether its error, a CancelledError, is to become a TimeoutError.   [-0, +0, -] */
 bool eddy__timeout_end(lua_State *L, eddy__timeout *t, int err);
 
