@@ -186,6 +186,16 @@ static const eddy__wait wait_completion = {"as_completed", cancel_completion};
 
 static int k_next(lua_State *L, int status, lua_KContext ctx);
 
+/* Whether a task waits for the next one. One whose coroutine a script has closed is told that it does not.
+ *   [-0, +0, -] */
+static bool is_waited_for(completion *c) {
+  eddy__task *task = c->task;
+  if (task == NULL || task->wait != &wait_completion || task->waits_for != c) return false;
+  if (lua_status(task->at) == LUA_YIELD) return true;
+  eddy__task_wake(task, EDDY_WAKE_NORMAL);
+  return false;
+}
+
 /* 1: the object. The next task, or nil, or a wait for it.   [-0, +1, y] */
 static int next_one(lua_State *L, completion *c) {
   if (c->given < c->came) {
@@ -195,7 +205,7 @@ static int next_one(lua_State *L, completion *c) {
   }
   if (c->given == c->n) return 0;
   eddy__task *task = eddy__running(L, "as_completed");
-  if (c->task != NULL)
+  if (is_waited_for(c))
     eddy__error_throw(L, EDDY_E_RUNTIME, "another task waits for the next one of this as_completed");
   lua_getiuservalue(L, 1, 1);
   check_all(L, task, lua_gettop(L), c->n, "as_completed");
