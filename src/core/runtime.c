@@ -29,7 +29,7 @@ static int l_gc(lua_State *L) {
   free(rt->idle);
   rt->free_slots = NULL;
   rt->idle = NULL;
-  rt->nfree = rt->nslots = rt->cap = rt->nidle = 0;
+  rt->nfree = rt->nslots = rt->cap = rt->nidle = rt->kept = 0;
   return 0;
 }
 
