@@ -220,6 +220,20 @@ describe("eddy.stdout #plain", function()
     assert.same({ "1048577\n", "10" }, { out, err })
   end)
 
+  it("is lost with what is queued when it is aborted, and print goes on", function()
+    local out, err = late([[
+      local task = eddy.create_task(pcall, eddy.stdout.write, eddy.stdout, ("x"):rep(1 << 20))
+      eddy.sleep(0)
+      eddy.stdout:abort()
+      print("lost")
+      eddy.stdout:wait_closed()
+      print("lost")
+      io.stderr:write(tostring(task:await()))
+      go()
+    ]], "cat | tr -d x")
+    assert.same({ "", "false" }, { out, err })
+  end)
+
   it("sends what is queued before the command ends", function()
     assert.equal("1048576\n", output(run [[
       local task = eddy.create_task(eddy.stdout.write, eddy.stdout, ("x"):rep(1 << 20))

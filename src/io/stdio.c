@@ -42,6 +42,7 @@ static void give_up(eddy__stdio *s) {
 static void on_closing(eddy__handle *h) {
   eddy__stdio *s = (eddy__stdio *)h;
   eddy__stream_on_closing(h);
+  eddy__stdio_discard(s);
   eddy__tty_restore(s);
   s->is_ended = !h->loop->is_closing;
   if (s->is_ended) give_up(s);

@@ -48,8 +48,9 @@ bool eddy__stdio_push(lua_State *L, const char *name);
 int eddy__stdio_attach(eddy__stdio *s, eddy__loop *loop);
 extern const eddy__transport eddy__stdio_transport;
 
-/* Writes all that is queued, however long that takes. */
+/* Writes all that is queued, however long that takes; throws it away. */
 void eddy__stdio_settle(eddy__stdio *s);
+void eddy__stdio_discard(eddy__stdio *s);
 
 /* tty.c: the methods of terminals; what ends raw mode.   [-0, +n, v] */
 int eddy__tty_l_isatty(lua_State *L);

@@ -172,18 +172,21 @@ static int write_to(eddy__stream *stream, const uv_buf_t *bufs, unsigned n) {
     if (sent < 0) return (int)sent;
     if ((size_t)sent < bufs[i].len) rc = append(s, bufs[i].base + sent, bufs[i].len - (size_t)sent);
   }
-  return rc == 0 && in_queue(s) > 0 ? watch(s) : rc;
+  int watching = in_queue(s) > 0 ? watch(s) : 0; /* also when the rest found no memory: a close waits for the queue */
+  return rc < 0 ? rc : watching;
+}
+
+void eddy__stdio_discard(eddy__stdio *s) {
+  free(s->out); /* a slow reader is rare: no need to keep it */
+  s->out = NULL;
+  s->out_start = s->out_end = s->out_cap = 0;
 }
 
 /* Sends what goes of what is queued. Returns 0 or a libuv code: then the queue is lost. */
 static int send_queue(eddy__stdio *s) {
   ssize_t sent = send_some(s, s->out + s->out_start, in_queue(s));
   if (sent > 0) s->out_start += (size_t)sent;
-  if (sent < 0) s->out_start = s->out_end;
-  if (s->out_start < s->out_end) return 0;
-  free(s->out); /* a slow reader is rare: no need to keep it */
-  s->out = NULL;
-  s->out_start = s->out_end = s->out_cap = 0;
+  if (sent < 0 || s->out_start == s->out_end) eddy__stdio_discard(s);
   return sent < 0 ? (int)sent : 0;
 }
 
@@ -281,6 +284,17 @@ static int start_fetch(eddy__stdio *s) {
   return 0;
 }
 
+/* The reader may need more than what there was. */
+static void fetch_more(eddy__stdio *s) {
+  eddy__stream *stream = &s->stream;
+  if (is_wanted(stream) && stream->handle.is_open) {
+    int rc = start_fetch(s);
+    if (rc < 0) eddy__stream_received(stream, NULL, rc);
+  } else {
+    eddy__stream_stop_reading(stream);
+  }
+}
+
 static void on_fetched(uv_fs_t *req) {
   eddy__stdio *s = eddy__container_of(req, eddy__stdio, fetch);
   eddy__stream *stream = &s->stream;
@@ -302,18 +316,15 @@ static void on_fetched(uv_fs_t *req) {
     stream->handle.kind->release(&stream->handle);
     return;
   }
-  if (is_wanted(stream) && stream->handle.is_open) {
-    int rc = start_fetch(s);
-    if (rc < 0) eddy__stream_received(stream, NULL, rc);
-  } else {
-    eddy__stream_stop_reading(stream);
-  }
+  fetch_more(s);
 }
 
 /* There was no memory for it before. */
 static void on_idle(uv_idle_t *idle) {
+  eddy__stdio *s = eddy__container_of(idle, eddy__stdio, stream.uv.idle);
   uv_idle_stop(idle);
-  deliver(eddy__container_of(idle, eddy__stdio, stream.uv.idle));
+  deliver(s);
+  if (!s->is_fetching) fetch_more(s);
 }
 
 static int start(eddy__stream *stream) {
