@@ -35,6 +35,35 @@ local function doing(it, f, ...)
   return it
 end
 
+describe("a stream that a finalizer closes", function()
+  it("raises of a read that comes too short what is there", function()
+    local near, far = eddy.stream_pair()
+    local is_armed, ran = false, 0
+    far:write(("x"):rep(60000)):shutdown()
+    near:read(1)
+    eddy.sleep(0.01)
+    collectgarbage()
+    collectgarbage("incremental", 200, 100, 10) -- in small steps
+    collectgarbage("stop")
+    local meta = { __gc = function()
+      ran = ran + 1
+      if is_armed then near:close() end
+    end }
+    for _ = 1, 10000 do setmetatable({}, meta) end
+    repeat collectgarbage("step") until ran > 0 -- the others are called one by one, whenever something is made
+    is_armed = true
+    collectgarbage("restart")
+    local ok, err = pcall(near.read_exactly, near, 100000)
+    is_armed = false
+    collectgarbage("incremental", 200, 100, 13)
+    assert.is_false(ok)
+    assert.is_true(near:is_closing())
+    assert.is_true(eddy.is_error(err, eddy.IncompleteReadError), tostring(err))
+    assert.equal("", err.partial)
+    far:close()
+  end)
+end)
+
 -- The stages: each makes what there is then, `task` being in the middle of it.
 local stages = {
   ["before it connects"] = function()

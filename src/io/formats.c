@@ -279,13 +279,15 @@ int eddy__input_push_all(lua_State *L, eddy__input *in, int first, int last) {
 int eddy__input_raise(lua_State *L, eddy__input *in, const eddy__want *want, int found) {
   if (found == EDDY_IN_SHORT) {
     bool counted = want->kind == EDDY_WANT_EXACT;
+    size_t size;
     if (counted)
       eddy__error_push(L, EDDY_E_INCOMPLETE_READ, "%I of %I bytes, then the end",
                        (LUAI_UACINT)want->take, (LUAI_UACINT)want->count);
     else
       eddy__error_push(L, EDDY_E_INCOMPLETE_READ, "%I bytes without the separator, then the end",
                        (LUAI_UACINT)want->take);
-    lua_pushlstring(L, bytes(in, 0), want->take);
+    size = eddy__input_size(in); /* less than it was if a finalizer has closed the stream */
+    lua_pushlstring(L, bytes(in, 0), size < want->take ? size : want->take);
     lua_setfield(L, -2, "partial");
     if (counted) lua_pushinteger(L, (lua_Integer)want->count);
     if (counted) lua_setfield(L, -2, "expected");
