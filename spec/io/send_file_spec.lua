@@ -96,6 +96,20 @@ for kind in pairs(streams.kinds) do
       closing:await()
     end)
 
+    it("closes the file when it is cancelled or fails, not when it is collected", function()
+      for _, how in ipairs { "cancel", "abort", "close" } do
+        local near, far, path = open(LARGE:rep(4))
+        collectgarbage("stop")
+        local task = streams.started(far.send_file, far, path)
+        near:read(0)
+        if how == "cancel" then task:cancel() else far[how](far) end
+        pcall(task.await, task)
+        local is_open = os.execute(("ls -l /proc/$PPID/fd | grep -q %s"):format(path))
+        collectgarbage("restart")
+        assert.is_nil(is_open, how)
+      end
+    end)
+
     it("is cancelled while the file is opened", function()
       local near, far, path = open "contents"
       local task = streams.started(far.send_file, far, path)

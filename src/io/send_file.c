@@ -5,7 +5,7 @@
  * Owns:   the sending, on the stack of its task: an outlet, while the socket is full.
  * Uses:   stream.h, operation.h.      Used by: stream.c.
  * Touch:  with care. The file is opened by a thread; it is sent from the task, so much as the socket takes, and nobody
- *         else may write meanwhile. Whatever ends it, `finish` comes before a raise.
+ *         else may write meanwhile. Whatever ends it, `leave` comes before a raise.
  *
  * The stack of the task: as named here.
  */
@@ -106,6 +106,13 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
+/* The same in the task itself: the file does not stay open until the next collection.   [-0, +0, -] */
+static void leave(lua_State *L, sending *s) {
+  eddy__request **box = lua_touserdata(L, AT_FILE);
+  finish(L, s);
+  if (*box != NULL) eddy__request_end(*box);
+}
+
 /* --- sending ------------------------------------------------------------------------------------------------- */
 
 /* Through our own memory. Returns how much, 0 at the end of the file, or a libuv code. */
@@ -147,7 +154,7 @@ static int fail(lua_State *L, sending *s, int rc) {
   eddy__stream *stream = s->stream;
   stream->write_error = rc;
   stream->error_was_told = true;
-  finish(L, s);
+  leave(L, s);
   return eddy__raise(L, rc, "send");
 }
 
@@ -156,7 +163,7 @@ static int wait_for_room(lua_State *L, sending *s, eddy__task *task) {
   int rc = s->outlet == NULL ? open_outlet(s) : 0;
   if (rc == 0) rc = uv_poll_start(&s->outlet->poll, UV_WRITABLE, on_room);
   if (rc < 0) {
-    finish(L, s);
+    leave(L, s);
     return eddy__raise(L, rc, "send");
   }
   return eddy__park(L, task, &s->stream->writers, &wait_send, k_go_on);
@@ -179,9 +186,7 @@ static int go_on(lua_State *L, sending *s, eddy__task *task) {
     s->sent += (uint64_t)n;
     budget -= (size_t)n < budget ? (size_t)n : budget;
   }
-  finish(L, s);
-  lua_settop(L, AT_FILE);
-  eddy__request_pop(L); /* closes the file */
+  leave(L, s);
   lua_pushinteger(L, (lua_Integer)s->sent);
   return 1;
 }
@@ -192,12 +197,16 @@ static int k_go_on(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   sending *s = lua_touserdata(L, AT_SENDING);
   eddy__stream *stream = s->stream;
-  if (eddy__wake_cancelled(task)) finish(L, s);
+  if (eddy__wake_cancelled(task)) leave(L, s);
   eddy__wake_check(L, task);
   if (stream->write_error != 0) return fail(L, s, stream->write_error);
   if (!eddy__stream_is_closing(stream)) return go_on(L, s, task);
-  finish(L, s);
+  leave(L, s);
   return eddy__stream_raise_closed(L, stream, "send_file");
+}
+
+static bool may_send(const eddy__stream *s) {
+  return !eddy__stream_is_closing(s) && !s->was_shut && !s->is_sending && s->write_error == 0;
 }
 
 /* The running task, if it may write to the stream at 1 now.   [-0, +0, v] */
@@ -232,6 +241,7 @@ static void work_open(eddy__operation *op) {
 static int finish_open(lua_State *L, eddy__operation *op) {
   eddy__stream *stream = eddy__stream_at(L, AT_STREAM);
   sending *s = lua_touserdata(L, AT_SENDING);
+  if (!may_send(stream)) leave(L, s);
   eddy__task *task = check_sender(L, stream);
   s->file = op->fd;
   s->stream = stream;
