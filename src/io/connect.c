@@ -30,7 +30,8 @@ typedef struct attempt {
   size_t n, i; /* addresses, and the next one to be tried */
 } attempt;
 
-/* Those that connect now. Its user value is a table that keeps their streams, by their place. */
+/* Those that connect now. Its user values: a table that keeps their streams, by their place; the task, which callbacks
+ * wake as long as the race is not over, even if an error has ended it and nobody has collected it yet. */
 typedef struct eddy__race {
   eddy__task *task;
   eddy__tcp *winner;
@@ -74,11 +75,13 @@ static void push_race(lua_State *L, eddy__task *task, size_t n) {
   static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &type_race, NULL, NULL, meta, 0);
   lua_pop(L, 1);
-  eddy__race *r = eddy__object_new(L, &type_race, sizeof *r + n * sizeof *r->runners, 1);
+  eddy__race *r = eddy__object_new(L, &type_race, sizeof *r + n * sizeof *r->runners, 2);
   r->task = task;
   r->n = n;
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
+  eddy__task_push(L, task);
+  lua_setiuservalue(L, -2, 2);
 }
 
 static void on_connected(uv_connect_t *uv, int status) {
