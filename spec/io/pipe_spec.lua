@@ -180,6 +180,19 @@ describe("eddy.open_pipe", function()
     assert.equal(line:rep(3) .. "true\n", text)
   end)
 
+  it("reads all of a pipe that gives one packet at a time, also when its writer has gone", function()
+    local packets = [[perl -MFcntl -e '
+      fcntl(STDOUT, F_SETFL, O_WRONLY | O_DIRECT);
+      syswrite(STDOUT, "0123456789") for 1..10
+    ']]
+    local text = sh(packets .. " | (sleep 0.1; " .. run [[
+      local near <close> = eddy.open_pipe(0)
+      eddy.sleep(0.01)
+      print(#near:read("a"))
+    ]] .. ")")
+    assert.equal("100\n", text)
+  end)
+
   it("raises EBADF for what is not open", function()
     local _, err = pcall(eddy.open_pipe, 9999)
     assert.is_true(eddy.is_error(err, eddy.OSError))

@@ -103,8 +103,21 @@ void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n) {
     eddy__stream_wake_reader(s);
 }
 
+/* libuv has stopped with an end that it has not read: it takes a hang-up after a short read for one, but more may be
+ * there. Whether reading goes on, to the end that the system tells. */
+static bool is_early_end(eddy__stream *s, ssize_t n, const uv_buf_t *buf) {
+#ifdef _WIN32
+  return false;
+#else
+  if (n != UV_EOF || buf->base != NULL) return false;
+  s->is_reading = false;
+  return eddy__stream_start_reading(s) == 0;
+#endif
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   eddy__stream *s = uv->data;
+  if (is_early_end(s, n, buf)) return;
   if (n == UV_ENOBUFS && (buf->base == NULL || buf->len == 0))
     refused(s);
   else
