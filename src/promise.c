@@ -210,10 +210,7 @@ static int keep(eddy_promise *p, int (*push)(lua_State *L, void *data), void *da
   p->data = data;
   p->fails = fails;
   p->mail.deliver = on_kept;
-  eddy__mailbox *box = eddy__mailbox_retain(p->box); /* the promise may be freed, and its loop gone, while we post */
-  bool is_sent = eddy__mailbox_post(box, &p->mail);
-  eddy__mailbox_release(box);
-  if (is_sent) return EDDY_OK;
+  if (eddy__mailbox_post(p->box, &p->mail)) return EDDY_OK;
   if (push != NULL) push(NULL, data);
   release(p);
   return EDDY_MISUSE;

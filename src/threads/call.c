@@ -53,10 +53,8 @@ static void on_home(eddy__mail *mail, eddy__loop *loop) {
 }
 
 void eddy__call_return(eddy__call *call, int outcome) {
-  eddy__mailbox *home = eddy__mailbox_retain(call->home); /* the call may be freed, and its loop gone, while we post */
   call->outcome = outcome;
-  if (!eddy__mailbox_post(home, &call->mail)) eddy__call_release(call);
-  eddy__mailbox_release(home);
+  if (!eddy__mailbox_post(call->home, &call->mail)) eddy__call_release(call);
 }
 
 void eddy__call_sent(eddy__call *call) {
