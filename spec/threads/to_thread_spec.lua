@@ -1,6 +1,7 @@
 -- eddy.to_thread and loop:run_in_executor: a call in another thread.
 
 local eddy = require "eddy"
+local testing = require "eddy.testing"
 
 local function raises(class, f, ...)
   local ok, err = pcall(f, ...)
@@ -222,6 +223,20 @@ describe("the default executor", function()
     loop:shutdown_default_executor()
     assert.is_true(task:done())
     raises(eddy.RuntimeError, function() eddy.to_thread(print) end)
+  end)
+
+  it("has ended its calls after shutdown_default_executor, in whatever order tasks run #plain", function()
+    for seed = 1, 30 do
+      testing.virtual_clock({ seed = seed }, function()
+        local loop = eddy.get_running_loop()
+        local task = loop:run_in_executor(nil, function() return 1 end)
+        eddy.sleep(0)
+        local till = os.clock() + 0.003
+        while os.clock() < till do end -- the result comes before this task looks for it
+        loop:shutdown_default_executor()
+        assert.is_true(task:done())
+      end)
+    end
   end)
 
   it("ends with the loop #plain", function()

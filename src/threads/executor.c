@@ -252,10 +252,17 @@ static const eddy__wait wait_close = {"ThreadPool:close", eddy__line_cancel};
 
 static int k_close(lua_State *L, int status, lua_KContext ctx);
 
-static int k_closed(lua_State *L, int status, lua_KContext ctx) {
+static int k_over(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__wake_check(L, (eddy__task *)ctx);
   return 0;
+}
+
+/* Those who wait are ready in this turn, but a seed may have put them behind us: in the next one they have run. */
+static int k_closed(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  eddy__wake_check(L, (eddy__task *)ctx);
+  return eddy__give_way(L, (eddy__task *)ctx, k_over);
 }
 
 /* 1: the pool, which is closing: waits until its workers have ended, and until those who wait for them know.
