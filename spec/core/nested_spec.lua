@@ -709,6 +709,24 @@ describe("a coroutine that Lua's own functions resume #virtual", function()
     assert.same({ true, "slept" }, { co.resume(c) })
   end)
 
+  it("when its own was closed under it, a task resumes none of another task either", function()
+    local closed, theirs, ours
+    local other = eddy.create_task(function()
+      theirs = co.create(function() return co.resume(co.create(function() return eddy.sleep(5, "slept") end)) end)
+      return co.resume(theirs)
+    end)
+    local task = eddy.create_task(function()
+      closed = co.create(function() eddy.sleep(1) end)
+      co.resume(closed)
+      ours = { co.resume(theirs) }
+    end)
+    eddy.sleep(0)
+    coroutine.close(closed)
+    eddy.await(task)
+    assert.same({ false, "cannot resume a coroutine that waits: it belongs to another task" }, ours)
+    assert.same({ true, true, "slept" }, { eddy.await(other) })
+  end)
+
   it("may try to resume one that waits, and yield a value of its own then", function()
     local waiting
     local task = eddy.create_task(function()

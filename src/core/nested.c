@@ -161,6 +161,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
     if (task->future.loop->preempts) eddy__preempt_go_on(task, co);
     rc = lua_resume(co, L, n, nresults);
     nest->given_to = NULL;
+    if (task->at != NULL && task->phase == EDDY_T_RUNNING) eddy__task_leave_wait(task); /* closed by a script */
     if (rc == LUA_YIELD && task->phase != EDDY_T_RUNNING) {
       rc = EDDY_NESTED_WAITS;
       break;

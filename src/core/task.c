@@ -151,9 +151,8 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
   return task;
 }
 
-/* It goes on, or ends. Was the coroutine closed in which it waited last, then that wait was never undone.
- *   [-0, +0, -] */
-static void leave_wait(eddy__task *task) {
+/* [-0, +0, -] */
+void eddy__task_leave_wait(eddy__task *task) {
   if (task->at != NULL) {
     task->left_wait = task->left_wait || !task->preempted;
     task->preempted = false;
@@ -168,7 +167,7 @@ static void leave_wait(eddy__task *task) {
 static void end(eddy__task *task) {
   task->phase = EDDY_T_ENDED;
   eddy__list_remove(&task->live);
-  leave_wait(task);
+  eddy__task_leave_wait(task);
   task->future.loop->ntasks--;
   if (task->scopes != NULL) eddy__timeouts_leave(task);
 }
@@ -414,7 +413,7 @@ eddy__task *eddy__running_slowly(lua_State *L, const char *name) {
   eddy__runtime *rt = eddy__runtime_of(L);
   eddy__task *task = rt->current;
   if (task == NULL || rt->leaf != L || !lua_isyieldable(L)) return eddy__running_complain(L, rt, name);
-  leave_wait(task);
+  eddy__task_leave_wait(task);
   if (L != task->co) { /* kept, in case a script closes the coroutine around it: see task->at */
     eddy__task_push(L, task);
     lua_pushthread(L);

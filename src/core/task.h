@@ -121,6 +121,10 @@ static inline void eddy__task_wake_from(eddy__task *task, const void *waited_for
   if (task->waits_for == waited_for) eddy__task_wake(task, EDDY_WAKE_NORMAL);
 }
 
+/* The task goes on, or ends. Was the coroutine closed in which it waited last, then that wait was never undone.
+ *   [-0, +0, -] */
+void eddy__task_leave_wait(eddy__task *task);
+
 /* Whether a wait may happen now on L, the running task's thread: eddy__running would not raise.   [-0, +0, -] */
 bool eddy__may_wait(lua_State *L, const eddy__loop *loop);
 
