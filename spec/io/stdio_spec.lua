@@ -45,6 +45,20 @@ describe("eddy.stdin #plain", function()
     assert.equal("a\nb\n", output("printf 'a\\nb' | " .. run(LINES)))
   end)
 
+  it("does not block when somebody else takes what has come", function()
+    assert.equal("others run\n", fed [[
+      local mine = eddy.create_task(eddy.stdin.read, eddy.stdin, 5)
+      eddy.sleep(0.01)
+      local theirs = eddy.create_task(feed.read_exactly, feed, 100000) -- received as it comes
+      eddy.sleep(0.01)
+      feed:write("12345")
+      eddy.sleep(0.01)
+      print("others run")
+      mine:cancel()
+      theirs:cancel()
+    ]])
+  end)
+
   it("reads a file", function()
     assert.equal("a\nb\n", output("printf 'a\\nb' >/tmp/eddy-$$; " .. run(LINES) .. " </tmp/eddy-$$; rm /tmp/eddy-$$"))
     local count = run [[

@@ -219,13 +219,35 @@ static int shut_down(eddy__stream *stream) {
 
 /* --- reading ------------------------------------------------------------------------------------------------- */
 
+/* Whether a read would not block. */
+static bool has_input(int fd) {
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  return poll(&p, 1, 0) > 0;
+}
+
+/* What is there at once: somebody else who reads here may have taken it since it was polled. -1 and errno. */
+static ssize_t read_some(const eddy__stdio *s, char *memory, size_t size) {
+  if (s->flags & O_NONBLOCK) return read(s->fd, memory, size);
+  if (s->kind == EDDY_STDIO_SOCKET) return recv(s->fd, memory, size, MSG_DONTWAIT);
+#ifdef RWF_NOWAIT
+  if (s->kind == EDDY_STDIO_PIPE) {
+    struct iovec v = {memory, size};
+    ssize_t n = preadv2(s->fd, &v, 1, -1, RWF_NOWAIT);
+    if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return n;
+  }
+#endif
+  if (has_input(s->fd)) return read(s->fd, memory, size);
+  errno = EAGAIN;
+  return -1;
+}
+
 /* There is something, or the end: reads it. */
 static void go_on_reading(eddy__stdio *s) {
   char *memory;
   ssize_t n;
   size_t size = eddy__stream_offer(&s->stream, &memory);
   if (size == 0) return;
-  do n = read(s->fd, memory, size);
+  do n = read_some(s, memory, size);
   while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
     n = 0;
@@ -233,12 +255,6 @@ static void go_on_reading(eddy__stdio *s) {
     n = n == 0 ? UV_EOF : -errno;
   eddy__stream_received(&s->stream, memory, n);
   if (!is_wanted(&s->stream)) eddy__stream_stop_reading(&s->stream); /* nothing keeps the loop from ending */
-}
-
-/* Whether a read would not block. */
-static bool has_input(int fd) {
-  struct pollfd p = {.fd = fd, .events = POLLIN};
-  return poll(&p, 1, 0) > 0;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
