@@ -215,6 +215,19 @@ describe("the collector", function()
 end)
 
 describe("the turns of a file", function()
+  it("end for one who gave way when the file is closed where nobody can wait", function()
+    local dir = prepare()
+    local f = eddy.open(dir .. "/f")
+    local reader = eddy.create_task(function()
+      while f:read(100000) do end
+    end)
+    for _ = 1, 3 do eddy.sleep(0) end
+    local _ = ("x"):gsub("x", function() local _ <close> = f end)
+    local ok, err = pcall(reader.await, reader)
+    assert.is_false(ok)
+    assert.equal("RuntimeError: 'read' on a closed file (" .. dir .. "/f)", tostring(err))
+  end)
+
   it("go on when one who waits is cancelled, in whatever turn", function()
     local dir = prepare()
     for turns = 0, 8 do

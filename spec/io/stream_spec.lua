@@ -281,6 +281,25 @@ describe("stream:read_exactly", function()
     _, err = pcall(near.read_exactly, near, 1)
     assert.equal("", err.partial)
   end)
+
+  it("tells what there was, also when a finalizer closes the stream meanwhile", function()
+    local support = require "spec.command.support"
+    local out, err = support.eddy { "-e", [[
+      collectgarbage("generational", 1, 100)
+      for i = 1, 150 do
+        local near, far = eddy.stream_pair()
+        far:write(("x"):rep(30000)):close()
+        eddy.sleep(0)
+        local rubbish = {}
+        for k = 1, i do rubbish[k] = i .. "x" .. k end
+        setmetatable({}, { __gc = function() near:close() end })
+        local _, err = pcall(near.read_exactly, near, 100000)
+        if eddy.is_error(err, eddy.IncompleteReadError) then assert(#err.partial == 30000, #err.partial) end
+        near:close()
+      end
+      print "fine"]] }
+    assert.same({ "fine\n", "" }, { out, err })
+  end)
 end)
 
 describe("stream:read_until", function()

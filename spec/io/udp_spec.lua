@@ -182,6 +182,7 @@ describe("eddy.open_datagram", function()
     refuses("table expected, got string", "127.0.0.1")
     refuses("unknown option 'local'", { ["local"] = {} })
     refuses("option 'local_addr': table {host, port} expected", { local_addr = "127.0.0.1" })
+    refuses("option 'local_addr': table {host, port} expected, without names", { local_addr = { host = "127.0.0.1" } })
     refuses("option 'local_addr': a port is between", { local_addr = { "127.0.0.1", -1 } })
     refuses("option 'local_addr': a port is between", { local_addr = { "127.0.0.1", "http" } })
     refuses("option 'local_addr': a host is a name", { local_addr = { 5, 5 } })
@@ -390,6 +391,29 @@ describe("A datagram socket", function()
     end
     collectgarbage()
     sender:close()
+  end)
+
+  it("may be read and closed by finalizers that run while a datagram is taken", function()
+    local support = require "spec.command.support"
+    local out, err = support.eddy { "-e", [[
+      local address = { "127.0.0.1", 0 }
+      local sender <close> = eddy.open_datagram { local_addr = address }
+      local seen = 0
+      collectgarbage("generational", 1, 100)
+      for i = 1, 40 do
+        local socket <close> = eddy.open_datagram { local_addr = address }
+        local method = i % 2 == 0 and socket.close or socket.recv_nowait
+        for _ = 1, 4 do sender:send(("x"):rep(8000), socket:sockname()) end
+        socket:recv()
+        for _ = 1, 3 do
+          setmetatable({}, { __gc = function() method(socket) end })
+          local data, host, port = socket:recv_nowait()
+          if data then seen = seen + 1 end
+          assert(not data or (#data == 8000 and host == "127.0.0.1" and port == select(2, sender:sockname())))
+        end
+      end
+      print(seen > 0)]] }
+    assert.same({ "true\n", "" }, { out, err })
   end)
 
   it("sends to others while a peer's queue is full", function()

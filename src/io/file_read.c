@@ -54,6 +54,10 @@ static int wait_for_more(lua_State *L, eddy__file *f, eddy__task *task, int why,
 static int read_on(lua_State *L, eddy__file *f, eddy__task *task, const eddy__want *wanted,
                    bool closes, lua_KFunction k) {
   int last = lua_gettop(L), found;
+  if (f->fd < 0) { /* closed, where nobody could wait, while the task gave way */
+    eddy__file_release(f);
+    return eddy__file_raise_closed(L, f, "read");
+  }
   bool many = wanted == NULL && last > 2;
   eddy__want want;
   if (wanted != NULL)

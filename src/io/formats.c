@@ -279,15 +279,14 @@ int eddy__input_push_all(lua_State *L, eddy__input *in, int first, int last) {
 int eddy__input_raise(lua_State *L, eddy__input *in, const eddy__want *want, int found) {
   if (found == EDDY_IN_SHORT) {
     bool counted = want->kind == EDDY_WANT_EXACT;
-    size_t size;
+    lua_pushlstring(L, bytes(in, 0), want->take); /* first: what follows may run a finalizer that closes the stream */
     if (counted)
       eddy__error_push(L, EDDY_E_INCOMPLETE_READ, "%I of %I bytes, then the end",
                        (LUAI_UACINT)want->take, (LUAI_UACINT)want->count);
     else
       eddy__error_push(L, EDDY_E_INCOMPLETE_READ, "%I bytes without the separator, then the end",
                        (LUAI_UACINT)want->take);
-    size = eddy__input_size(in); /* less than it was if a finalizer has closed the stream */
-    lua_pushlstring(L, bytes(in, 0), size < want->take ? size : want->take);
+    lua_rotate(L, -2, 1);
     lua_setfield(L, -2, "partial");
     if (counted) lua_pushinteger(L, (lua_Integer)want->count);
     if (counted) lua_setfield(L, -2, "expected");

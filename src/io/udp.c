@@ -173,7 +173,7 @@ static void on_received(uv_udp_t *uv, ssize_t n, const uv_buf_t *buf, const stru
 
 /* Returns 0 or a libuv code. */
 static int start(eddy__udp *u) {
-  if (u->is_reading || u->error != 0 || u->kept >= EDDY_UDP_KEPT) return 0;
+  if (is_closed(u) || u->is_reading || u->error != 0 || u->kept >= EDDY_UDP_KEPT) return 0;
   int rc = uv_udp_recv_start(&u->uv, on_alloc, on_received);
   u->is_reading = rc == 0;
   return rc;
@@ -193,8 +193,10 @@ static int take(lua_State *L, eddy__udp *u) {
   if (d == NULL && u->error != 0) return raise_error(L, u, u->error);
   if (d == NULL) return 0;
   luaL_checkstack(L, 4, NULL);
+  eddy__address from = d->from;
   lua_pushlstring(L, d->data, d->size);
-  int n = 1 + eddy__address_push(L, &d->from);
+  int n = 1 + eddy__address_push(L, &from);
+  if (u->first != d) return n; /* a finalizer has taken it, too, or has closed the socket */
   u->first = d->next;
   if (d->next == NULL) u->last = &u->first;
   u->kept -= sizeof *d + d->size;

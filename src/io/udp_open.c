@@ -43,6 +43,9 @@ static void check_address(lua_State *L, opening *o, int end) {
   if (type == LUA_TNIL) return lua_settop(L, 2);
   if (type != LUA_TTABLE)
     eddy__arg_error(L, 1, lua_pushfstring(L, "option '%s': table {host, port} expected", names[end]));
+  for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) /* {host = "…"} would be any address */
+    if (lua_type(L, -2) == LUA_TSTRING)
+      eddy__arg_error(L, 1, lua_pushfstring(L, "option '%s': table {host, port} expected, without names", names[end]));
   int is_integer = 1, host = lua_rawgeti(L, 3, 1);
   lua_Integer port = lua_rawgeti(L, 3, 2) == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &is_integer);
   if (!is_integer || port < 0 || port > 65535)
