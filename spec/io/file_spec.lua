@@ -253,6 +253,7 @@ describe("a file", function()
     assert.equal("EINVAL", err.code)
     assert.error_matches(function() f:truncate(-1) end, "negative")
     assert.error_matches(function() f:seek("middle") end, "invalid option")
+    assert.error_matches(function() f.seek(f, "middle") end, "bad argument #2 to 'seek' %(invalid option 'middle'%)")
     assert.error_matches(function() f:seek("set", 0.5) end, "bad argument #2 to 'seek'")
   end)
 

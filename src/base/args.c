@@ -106,6 +106,23 @@ lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise) {
   return lua_isnoneornil(L, arg) ? otherwise : eddy__check_integer(L, arg);
 }
 
+/* [-0, +0, v] */
+const char *eddy__check_string(lua_State *L, int arg, const char *otherwise, size_t *size) {
+  bool is_given = otherwise == NULL || !lua_isnoneornil(L, arg);
+  if (is_given && !lua_isstring(L, arg)) eddy__arg_expected(L, arg, "string");
+  if (is_given) return lua_tolstring(L, arg, size);
+  if (size != NULL) *size = strlen(otherwise);
+  return otherwise;
+}
+
+/* [-0, +0, v] */
+int eddy__check_choice(lua_State *L, int arg, const char *otherwise, const char *const values[]) {
+  const char *value = eddy__check_string(L, arg, otherwise, NULL);
+  for (int i = 0; values[i] != NULL; i++)
+    if (strcmp(values[i], value) == 0) return i;
+  return eddy__arg_error(L, arg, lua_pushfstring(L, "invalid option '%s'", value));
+}
+
 /* [-0, +0, m] */
 bool eddy__arg_callable(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);

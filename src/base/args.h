@@ -56,6 +56,13 @@ lua_Number eddy__opt_seconds(lua_State *L, int arg);
 lua_Integer eddy__check_integer(lua_State *L, int arg);
 lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise);
 
+/* A string or a number, as lua_tolstring gives it; `otherwise` for nil or none, unless that is NULL.   [-0, +0, v] */
+const char *eddy__check_string(lua_State *L, int arg, const char *otherwise, size_t *size);
+
+/* The index in `values` (NULL ends it) of a string; `otherwise` for nil or none, unless that is NULL.
+ *   [-0, +0, v] */
+int eddy__check_choice(lua_State *L, int arg, const char *otherwise, const char *const values[]);
+
 /* What the value at idx is called in messages: its __name, else its type, or "no value".   [-0, +1, m] */
 const char *eddy__arg_typename(lua_State *L, int idx);
 

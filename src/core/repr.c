@@ -4,6 +4,7 @@
  * Touch:  freely. Fields are read raw; __tostring is what runs of a script, once a table's keys have been gathered,
  *         so that it may do to the table what it likes.
  */
+#include "base/args.h"
 #include "core/repr.h"
 
 #include <lauxlib.h>
@@ -285,7 +286,7 @@ static void push_text(lua_State *L, int idx, int level, const int *outer) {
 
 /* eddy.repr(value) -> string   [-0, +1, e] */
 static int l_repr(lua_State *L) {
-  luaL_checkany(L, 1);
+  eddy__arg_any(L, 1);
   lua_settop(L, 1);
   push_text(L, 1, 0, NULL);
   return 1;

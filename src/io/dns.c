@@ -130,7 +130,9 @@ static int l_getaddrinfo(lua_State *L) {
   char port[8];
   const char *host = eddy__check_host(L, 1), *service = NULL;
   if (lua_type(L, 2) == LUA_TSTRING) {
-    service = lua_tostring(L, 2);
+    size_t size;
+    service = lua_tolstring(L, 2, &size);
+    eddy__arg_check(L, strlen(service) == size, 2, "a service cannot contain a zero byte");
   } else if (!lua_isnoneornil(L, 2)) {
     snprintf(port, sizeof port, "%d", eddy__check_port(L, 2));
     service = port;

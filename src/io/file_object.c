@@ -188,7 +188,7 @@ static int l_setvbuf(lua_State *L) {
   static const char *const names[] = {"no", "full", "line", NULL};
   static const uint8_t values[] = {EDDY_FILE_UNBUFFERED, EDDY_FILE_FULL, EDDY_FILE_BY_LINE};
   eddy__file *f = eddy__file_check(L);
-  uint8_t buffering = values[luaL_checkoption(L, 2, NULL, names)];
+  uint8_t buffering = values[eddy__check_choice(L, 2, NULL, names)];
   eddy__opt_integer(L, 3, 0);
   if (f->is_closed) return eddy__file_raise_closed(L, f, "setvbuf");
   f->buffering = buffering;
@@ -247,7 +247,7 @@ static int l_seek(lua_State *L) {
   static const char *const names[] = {"set", "cur", "end", NULL};
   static const int values[] = {SEEK_SET, SEEK_CUR, SEEK_END};
   eddy__file_check(L);
-  int whence = values[luaL_checkoption(L, 2, "cur", names)];
+  int whence = values[eddy__check_choice(L, 2, "cur", names)];
   lua_Integer offset = eddy__opt_integer(L, 3, 0);
   lua_settop(L, 1);
   lua_pushinteger(L, whence);

@@ -157,7 +157,7 @@ static int k_open(lua_State *L, int status, lua_KContext ctx) {
 
 /* Lua's modes; raises for others.   [-0, +0, v] */
 static int check_mode(lua_State *L, int arg) {
-  const char *mode = luaL_optstring(L, arg, "r"), *p = mode;
+  const char *mode = eddy__check_string(L, arg, "r", NULL), *p = mode;
   int flags = *p == 'w' ? O_CREAT | O_TRUNC : *p == 'a' ? O_CREAT | O_APPEND
                                                         : 0;
   bool good = *p == 'r' || *p == 'w' || *p == 'a';

@@ -282,7 +282,7 @@ static int l_write_file(lua_State *L) {
                                       .takes_errors = true};
   size_t size;
   eddy__check_path(L, 1);
-  const char *data = luaL_checklstring(L, 2, &size);
+  const char *data = eddy__check_string(L, 2, NULL, &size);
   eddy__check_options(L, 3, options);
   bool atomic = eddy__option_boolean(L, 3, "atomic", false);
   bool append = eddy__option_boolean(L, 3, "append", false);

@@ -106,7 +106,7 @@ static eddy__tcp *check_open(lua_State *L, const char *name) {
 /* tcp:set_nodelay(on)   [-0, +0, v] */
 static int l_set_nodelay(lua_State *L) {
   check(L);
-  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  if (!lua_isboolean(L, 2)) eddy__arg_expected(L, 2, "boolean");
   eddy__tcp *t = check_open(L, "set_nodelay");
   int rc = uv_tcp_nodelay(&t->stream.uv.tcp, lua_toboolean(L, 2));
   return rc < 0 ? eddy__raise(L, rc, "setsockopt") : 0;
