@@ -66,8 +66,9 @@ local actions = {
     fs.remove(path)
   end,
   remove = function(dir)
-    fs.mkdir(dir .. "/r/a/b/c", { parents = true })
-    fs.remove(dir .. "/r", { recursive = true })
+    local top = dir .. "/r" .. math.random(1 << 30) -- the thread of one that was cancelled may go on for a moment
+    fs.mkdir(top .. "/a/b/c", { parents = true })
+    fs.remove(top, { recursive = true })
   end,
   fifo = function(dir)
     local r <close> = eddy.open(dir .. "/p")
