@@ -162,6 +162,31 @@ static void deadlock(void) {
   lua_close(L);
 }
 
+/* Userdata of another library in memory that was eddy's, left as it is, are not taken for eddy's. */
+static void unwritten_userdata(void) {
+  static const char try[] = "return pcall(event.is_set, stranger) or pcall(queue.qsize, stranger) or "
+                            "pcall(lock.locked, stranger)";
+  lua_State *L = new_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  size_t sizes[3];
+  CHECK_INT(LUA_OK, luaL_dostring(L, "eddy = require 'eddy' event, queue, lock = eddy.Event(), eddy.Queue(), eddy.Lock() "
+                                     "return event, queue, lock"));
+  for (int i = 0; i < 3; i++) sizes[i] = (size_t)lua_rawlen(L, i - 3) / 8 * 8;
+  lua_settop(L, 0);
+  for (int i = 0; i < 3; i++) {
+    CHECK_INT(LUA_OK, luaL_dostring(L, "for i = 1, 300 do eddy.Event() eddy.Queue() eddy.Lock() end collectgarbage()"));
+    for (int k = 0; k < 300; k++) {
+      lua_newuserdatauv(L, sizes[i], 0);
+      lua_setglobal(L, "stranger");
+      CHECK_INT(LUA_OK, luaL_dostring(L, try));
+      CHECK_INT(0, lua_toboolean(L, -1));
+      lua_settop(L, 0);
+    }
+  }
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+}
+
 int main(void) {
   call_from_inside();
   wrong_options();
@@ -172,5 +197,6 @@ int main(void) {
   close_with_tasks_left();
   spawn_a_number();
   deadlock();
+  unwritten_userdata();
   return 0;
 }

@@ -62,8 +62,8 @@ void eddy__object_type(lua_State *L, const eddy__type *type, const eddy__type *b
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
 
-/* The memory of a userdata that was collected still has its stamp, and another library may leave its own userdata in that
- * place unwritten. Its last eight bytes are not ours: no struct of C has a length like this. */
+/* The memory of a userdata that was collected still has its stamp, and another library may leave its own userdata in
+ * that place unwritten. Its last eight bytes are not ours: no struct of C has a length like this. */
 enum { ODD = 3 };
 
 /* The userdata with its stamp, still without its metatable.   [-0, +1, m] */
