@@ -169,7 +169,8 @@ static void unwritten_userdata(void) {
   lua_State *L = new_state();
   eddy_loop *loop = open_loop(L, NULL);
   size_t sizes[3];
-  CHECK_INT(LUA_OK, luaL_dostring(L, "eddy = require 'eddy' event, queue, lock = eddy.Event(), eddy.Queue(), eddy.Lock() "
+  CHECK_INT(LUA_OK, luaL_dostring(L, "eddy = require 'eddy' "
+                                     "event, queue, lock = eddy.Event(), eddy.Queue(), eddy.Lock() "
                                      "return event, queue, lock"));
   for (int i = 0; i < 3; i++) sizes[i] = (size_t)lua_rawlen(L, i - 3) / 8 * 8;
   lua_settop(L, 0);
