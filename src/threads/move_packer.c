@@ -164,6 +164,9 @@ static void free_memory(eddy__packer *p) {
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__packer *p = lua_touserdata(L, 1);
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key);
+  if (p == NULL || !lua_rawequal(L, 1, -1)) return 0; /* called by hand */
   free_memory(p);
   p->is_closed = true;
   return 0;

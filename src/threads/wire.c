@@ -12,15 +12,16 @@
 #include "threads/executor.h"
 #include "threads/move.h"
 
+static const eddy__type type_box = {"eddy.parcel"};
+
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__parcel **box = lua_touserdata(L, 1);
-  if (box != NULL) eddy__parcel_free(*box);
-  if (box != NULL) *box = NULL;
+  eddy__parcel **box = eddy__object_test(L, 1, &type_box);
+  if (box == NULL) return 0;
+  eddy__parcel_free(*box);
+  *box = NULL;
   return 0;
 }
-
-static const eddy__type type_box = {"eddy.parcel"};
 
 /* _wire.pack(kind, who, ...) -> the values as a string; kind: "call", "results", "error"   [-0, +1, v] */
 static int l_pack(lua_State *L) {
