@@ -26,6 +26,7 @@
 #include "core/task.h"
 
 enum { CLOCK_STEPS = 64, POLL_STEPS = 256, POLL_NS = 50000 };
+enum { MANY = 128 }; /* ready at once: a task, its coroutine and the stack of that are a kilobyte */
 static const uint64_t COLLECT_NS = 1000000000; /* at most one collection a second for errors nobody looked at */
 static const uint64_t LINGER_NS = 5000000000;  /* what streams that were closed may take to send what they hold */
 
@@ -327,13 +328,23 @@ static void shuffle(eddy__loop *loop, size_t n) {
   free(at);
 }
 
+/* So many that they do not fit into the cache: asks for the memory of those that are to run soon. Each is anchored. */
+static void look_ahead(eddy__ready *r) {
+  eddy__ready *next = r->next;
+  if (next == NULL) return;
+  if (next->next != NULL) eddy__task_prefetch(next->next);
+  eddy__task_prefetch_stack(next);
+}
+
 /* Runs the first n of the queue. */
 static void run_ready(eddy__loop *loop, size_t n) {
   if (loop->seed != 0 && n > 1) shuffle(loop, n);
   loop->until_clock -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
   loop->until_poll -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
+  bool many = n > MANY;
   while (n-- > 0) {
     eddy__ready *r = loop->first_ready;
+    if (many) look_ahead(r);
     loop->first_ready = r->next;
     if (r->next == NULL) loop->last_ready = &loop->first_ready;
     loop->ready--;

@@ -88,6 +88,27 @@ static void step(eddy__ready *r);
 
 bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)(address))
+#endif
+
+void eddy__task_prefetch(const eddy__ready *r) {
+  const char *task = (const char *)r;
+  PREFETCH(task);
+  PREFETCH(task + 64);
+  PREFETCH(task + 128);
+}
+
+void eddy__task_prefetch_stack(const eddy__ready *r) {
+  if (!eddy__task_is(r)) return;
+  const char *co = (const char *)eddy__container_of(r, eddy__task, ready)->co;
+  PREFETCH(co);
+  PREFETCH(co + 64);
+  PREFETCH(co + 128);
+}
+
 /* Gives the task a coroutine, and puts there what l_body expects: itself, the task at idx of L, the message handler,
  * and the nargs + 1 values at the top of L. A slot is free afterwards.   [-(nargs+1), +0, m] */
 static void fill(lua_State *L, eddy__task *task, int idx, int nargs) {
