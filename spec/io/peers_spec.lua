@@ -216,7 +216,7 @@ describe("eddy and socat", function()
       if ok then err = "the end" end
       done:set()
     end)
-    start(("timeout -s KILL 0.2 socat -u PTY TCP:127.0.0.1:%d"):format(port))()
+    start(("timeout -s KILL 0.2 socat -u UDP4-RECV:0,bind=127.0.0.1 TCP:127.0.0.1:%d"):format(port))()
     done:wait()
     assert.is_true(eddy.is_error(err, eddy.OSError))
     assert.equal("ECONNRESET", err.code)
