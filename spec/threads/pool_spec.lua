@@ -101,12 +101,13 @@ describe("a ThreadPool", function()
   end)
 
   it("fails all who wait for room when it is closed or broken", function()
+    local gate = eddy.Channel(7)
     local function fill(options)
       local pool = eddy.ThreadPool(options)
       local tasks = {}
       for i = 1, 7 do
         tasks[i] = eddy.create_task(eddy.run_in_executor, pool, function()
-          eddy.sleep(0.001)
+          gate:recv()
           return "done"
         end)
       end
@@ -123,7 +124,10 @@ describe("a ThreadPool", function()
       return n
     end
     local pool, tasks = fill { workers = 1, queue = 1 }
-    pool:close()
+    local closing = eddy.create_task(pool.close, pool)
+    eddy.sleep(0)
+    for _ = 1, 7 do gate:send(true) end            -- until now none of the calls could end
+    closing:await()
     local n = outcomes(tasks)
     assert.equal(0, n.broken)
     assert.is_true(n.done >= 1 and n.done <= 2)
