@@ -33,7 +33,8 @@ static int run_one(lua_State *L, const eddy__action *action, bool flag) {
 
 /* --- stat, lstat, exists ------------------------------------------------------------------------------------- */
 
-static void set_integer(lua_State *L, const char *name, uint64_t value) {
+/* [-0, +0, m] */
+void eddy__fs_set_integer(lua_State *L, const char *name, uint64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
   lua_setfield(L, -2, name);
 }
@@ -76,16 +77,16 @@ void eddy__fs_push_stat(lua_State *L, const uv_stat_t *stat) {
   lua_createtable(L, 0, 15);
   lua_pushstring(L, type_of(stat->st_mode));
   lua_setfield(L, -2, "type");
-  set_integer(L, "size", stat->st_size);
-  set_integer(L, "mode", stat->st_mode & 07777);
-  set_integer(L, "uid", stat->st_uid);
-  set_integer(L, "gid", stat->st_gid);
-  set_integer(L, "ino", stat->st_ino);
-  set_integer(L, "dev", stat->st_dev);
-  set_integer(L, "rdev", stat->st_rdev);
-  set_integer(L, "nlink", stat->st_nlink);
-  set_integer(L, "blocks", stat->st_blocks);
-  set_integer(L, "blksize", stat->st_blksize);
+  eddy__fs_set_integer(L, "size", stat->st_size);
+  eddy__fs_set_integer(L, "mode", stat->st_mode & 07777);
+  eddy__fs_set_integer(L, "uid", stat->st_uid);
+  eddy__fs_set_integer(L, "gid", stat->st_gid);
+  eddy__fs_set_integer(L, "ino", stat->st_ino);
+  eddy__fs_set_integer(L, "dev", stat->st_dev);
+  eddy__fs_set_integer(L, "rdev", stat->st_rdev);
+  eddy__fs_set_integer(L, "nlink", stat->st_nlink);
+  eddy__fs_set_integer(L, "blocks", stat->st_blocks);
+  eddy__fs_set_integer(L, "blksize", stat->st_blksize);
   set_time(L, "mtime", &stat->st_mtim);
   set_time(L, "atime", &stat->st_atim);
   set_time(L, "ctime", &stat->st_ctim);

@@ -13,6 +13,9 @@
 
 #include "core/runtime.h"
 
+/* Sets a field of the table at the top.   [-0, +0, m] */
+void eddy__fs_set_integer(lua_State *L, const char *name, uint64_t value);
+
 /* Pushes the table that stat returns.   [-0, +1, m] */
 void eddy__fs_push_stat(lua_State *L, const uv_stat_t *stat);
 

@@ -271,21 +271,16 @@ static void work_statfs(eddy__operation *op) {
   op->rc = uv_fs_statfs(NULL, &op->uv, op->path, NULL);
 }
 
-static void set_integer(lua_State *L, const char *name, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, name);
-}
-
 static int finish_statfs(lua_State *L, eddy__operation *op) {
   const uv_statfs_t *s = op->uv.ptr;
   lua_createtable(L, 0, 7);
-  set_integer(L, "type", s->f_type);
-  set_integer(L, "bsize", s->f_bsize);
-  set_integer(L, "blocks", s->f_blocks);
-  set_integer(L, "bfree", s->f_bfree);
-  set_integer(L, "bavail", s->f_bavail);
-  set_integer(L, "files", s->f_files);
-  set_integer(L, "ffree", s->f_ffree);
+  eddy__fs_set_integer(L, "type", s->f_type);
+  eddy__fs_set_integer(L, "bsize", s->f_bsize);
+  eddy__fs_set_integer(L, "blocks", s->f_blocks);
+  eddy__fs_set_integer(L, "bfree", s->f_bfree);
+  eddy__fs_set_integer(L, "bavail", s->f_bavail);
+  eddy__fs_set_integer(L, "files", s->f_files);
+  eddy__fs_set_integer(L, "ffree", s->f_ffree);
   eddy__request_end(&op->job.request);
   return 1;
 }
