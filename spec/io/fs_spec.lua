@@ -1,5 +1,6 @@
 local eddy = require "eddy"
 local fs = eddy.fs
+local names = require("spec.support.files").names
 
 -- A folder that the test removes.
 local function folder()
@@ -8,13 +9,6 @@ local function folder()
   fs.mkdir(dir)
   finally(function() fs.remove(dir, { recursive = true }) end)
   return dir
-end
-
-local function names(dir)
-  local list = {}
-  for name, type in fs.scandir(dir) do list[#list + 1] = name .. ":" .. type end
-  table.sort(list)
-  return list
 end
 
 local function code(f, ...)

@@ -1,18 +1,12 @@
 local eddy = require "eddy"
 local fs = eddy.fs
+local names = require("spec.support.files").names
 
 -- A folder that the test removes.
 local function folder()
   local dir = fs.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/eddy-paths-XXXXXX")
   finally(function() fs.remove(dir, { recursive = true }) end)
   return dir
-end
-
-local function names(dir)
-  local list = {}
-  for name, type in fs.scandir(dir) do list[#list + 1] = name .. ":" .. type end
-  table.sort(list)
-  return list
 end
 
 local function failure(f, ...)
