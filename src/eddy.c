@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <stdbool.h>
 
+#include "base/carried.h"
 #include "base/error.h"
 #include "core/call_graph.h"
 #include "core/callback.h"
@@ -62,13 +63,6 @@ static const struct {
               {"exec", "process"},
               {"ProcessPool", "process_pool"}};
 
-/* Loads a module and pushes what it returns.   [-0, +1, e] */
-static void load(lua_State *L, const char *name) {
-  lua_getglobal(L, "require");
-  lua_pushfstring(L, "eddy.%s", name);
-  lua_call(L, 1, 1);
-}
-
 /* A field that the module lacks.   [-0, +1, v] */
 static int l_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
@@ -81,7 +75,7 @@ static int l_index(lua_State *L) {
   for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
     lua_pushstring(L, modules[i]);
     if (!lua_rawequal(L, 2, -1)) continue;
-    load(L, modules[i]);
+    eddy__carried_require(L, modules[i]);
     lua_pushvalue(L, -1);
     lua_setfield(L, 1, modules[i]);
     return 1;
@@ -90,7 +84,7 @@ static int l_index(lua_State *L) {
   for (size_t i = 0; i < sizeof in_lua / sizeof *in_lua; i++) {
     lua_pushstring(L, in_lua[i].name);
     if (lua_rawequal(L, 2, -1)) {
-      load(L, in_lua[i].module);
+      eddy__carried_require(L, in_lua[i].module);
       lua_getfield(L, -1, in_lua[i].name);
       lua_pushvalue(L, -1);
       lua_setfield(L, 1, in_lua[i].name);
@@ -135,6 +129,7 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   if (!rt->is_checked && !close_may_wait(L)) return luaL_error(L, "eddy needs Lua 5.4.3 or newer");
   if (!rt->is_checked) make_box(L);
   rt->is_checked = true;
+  eddy__carried_open(L);
   lua_newtable(L);
   eddy__error_open(L);
   eddy__loop_room(L, rt);

@@ -12,6 +12,20 @@ describe("A script run by eddy", function()
     assert.equal("true\n", (run "print(require 'eddy' == eddy)"))
   end)
 
+  it("needs no file beside the command: what is written in Lua travels in it", function()
+    local root = assert(os.getenv("EDDY_ROOT"))
+    local files = assert(io.popen("ls '" .. root .. "/lua/eddy'")):read("a")
+    local code, count = "package.path, package.cpath = '', ''\n", 0
+    for name in files:gmatch("([%w_]+)%.lua") do
+      code, count = code .. ("assert(package.preload['eddy.%s'])\n"):format(name), count + 1
+    end
+    assert.is_true(count > 5)
+    assert.same({ "1 4\n", "", 0 }, { run(code .. [[
+      local list = { 4, 1 }
+      eddy.sort(list, function(a, b) eddy.sleep(0) return a < b end)
+      print(table.concat(list, " "))]]) })
+  end)
+
   it("may start with a line for the shell", function()
     assert.equal("ok\n", (run "#!/usr/bin/env eddy\nprint 'ok'"))
   end)

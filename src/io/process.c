@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/args.h"
+#include "base/carried.h"
 #include "base/error.h"
 #include "io/park.h"
 #include "io/signal.h"
@@ -256,9 +257,7 @@ static int l_scope_end(lua_State *L) {
 
 /* A function of the module in Lua, called with what is there.   [-n, +n, y] */
 static int call_lua(lua_State *L, const char *name) {
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "eddy.process");
-  lua_call(L, 1, 1);
+  eddy__carried_require(L, "process");
   lua_getfield(L, -1, name);
   lua_insert(L, 1);
   lua_pop(L, 1);

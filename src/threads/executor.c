@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/args.h"
+#include "base/carried.h"
 #include "base/error.h"
 
 static const eddy__type type_pool = {"ThreadPool"};
@@ -234,9 +235,7 @@ static int l_map(lua_State *L) {
   eddy__check_options(L, 4, options);
   lua_Integer chunk = eddy__option_integer(L, 4, "chunk", 1, LUA_MAXINTEGER, 0);
   lua_settop(L, 3);
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "eddy.pool");
-  lua_call(L, 1, 1);
+  eddy__carried_require(L, "pool");
   lua_getfield(L, -1, "map");
   lua_insert(L, 1);
   lua_settop(L, 4);

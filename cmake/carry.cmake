@@ -1,0 +1,22 @@
+# Makes carried_files.h, the modules of lua/eddy as constants of C:
+#   cmake -DOUT=carried_files.h -P cmake/carry.cmake -- FILE.lua...
+set(arrays "")
+set(table "")
+set(is_file OFF)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(is_file)
+    set(path ${CMAKE_ARGV${i}})
+    get_filename_component(name ${path} NAME_WE)
+    file(READ ${path} hex HEX)
+    string(LENGTH "${hex}" size)
+    math(EXPR size "${size} / 2")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    string(APPEND arrays "static const unsigned char ${name}_lua[] = {${bytes}};\n")
+    string(APPEND table "  {\"${name}\", ${name}_lua, ${size}},\n")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(is_file ON)
+  endif()
+endforeach()
+file(WRITE ${OUT} "/* Made by cmake/carry.cmake. */\n${arrays}"
+  "static const carried_file carried_files[] = {\n${table}  {NULL, NULL, 0}};\n")

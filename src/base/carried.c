@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * carried.c - the modules that are written in Lua, lua/eddy/NAME.lua: they travel inside the library.
+ * Owns:   nothing; the bytes are constants that the build makes of the files (cmake/carry.cmake).
+ * Uses:   Lua alone.      Used by: eddy.c, and the rooms whose functions go on in Lua.
+ * Touch:  freely. They go before files that package.path finds, which may be another version's. A debug build reads
+ *         them from the tree, so that what is edited there needs no build.
+ */
+#include "carried.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define PREFIX "eddy."
+
+typedef struct carried_file {
+  const char *name;
+  const unsigned char *bytes;
+  size_t size;
+} carried_file;
+
+#include "carried_files.h"
+
+/* The function of the file's main chunk, or the text of what is wrong with it.   [-0, +1, m] */
+static int load(lua_State *L, const carried_file *file) {
+#ifdef EDDY_LUA_FOLDER
+  const char *path = lua_pushfstring(L, EDDY_LUA_FOLDER "/%s.lua", file->name);
+  int status = luaL_loadfile(L, path);
+#else
+  const char *chunk = lua_pushfstring(L, "@eddy/%s.lua", file->name);
+  int status = luaL_loadbuffer(L, (const char *)file->bytes, file->size, chunk);
+#endif
+  lua_remove(L, -2);
+  return status;
+}
+
+/* What require calls, with the module's name.   [-0, +1, e] */
+static int l_load(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1) + sizeof PREFIX - 1;
+  for (const carried_file *file = carried_files; file->name != NULL; file++) {
+    if (strcmp(file->name, name) != 0) continue;
+    if (load(L, file) != LUA_OK) return lua_error(L);
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+  }
+  return luaL_error(L, "eddy has no module '%s'", name);
+}
+
+/* [-0, +0, m] */
+void eddy__carried_open(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (const carried_file *file = carried_files; file->name != NULL; file++) {
+    lua_pushfstring(L, PREFIX "%s", file->name);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+      lua_pop(L, 1);
+      lua_pushcfunction(L, l_load);
+      lua_rawset(L, -3);
+    } else {
+      lua_pop(L, 2);
+    }
+  }
+  lua_pop(L, 1);
+}
+
+/* [-0, +1, e] */
+void eddy__carried_require(lua_State *L, const char *name) {
+  lua_getglobal(L, "require");
+  lua_pushfstring(L, PREFIX "%s", name);
+  lua_call(L, 1, 1);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * carried.h - the modules that are written in Lua, lua/eddy/NAME.lua: they travel inside the library.
+ * Uses:   Lua alone.      Used by: eddy.c, and the rooms whose functions go on in Lua.
+ * Touch:  freely. A new file in lua/eddy is found by the build.
+ */
+#ifndef EDDY_CARRIED_H
+#define EDDY_CARRIED_H
+
+#include <lua.h>
+
+/* Lets require find the modules as "eddy.NAME", whatever package.path says. Many times in one state is fine.
+ * [-0, +0, m] */
+void eddy__carried_open(lua_State *L);
+
+/* Pushes what require "eddy.NAME" returns.   [-0, +1, e] */
+void eddy__carried_require(lua_State *L, const char *name);
+
+#endif
