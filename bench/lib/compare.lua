@@ -37,7 +37,7 @@ local peers = {
     ask = "python3 bench/peers/python.py asyncio %s" },
   { name = "uvloop", version = uv_python .. [[ -c 'import uvloop; print("uvloop", uvloop.__version__)']],
     ask = uv_python .. " bench/peers/python.py uvloop %s" },
-  { name = "go", version = "test -x " .. bin .. "/go && go version", ask = "env GOMAXPROCS=1 " .. bin .. "/go %s",
+  { name = "go", version = "test -x " .. bin .. "/go && go version", ask = bin .. "/go %s",
     files = bin .. "/files-go %s" },
   { name = "node", version = "node -p '\"Node \" + process.versions.node'", ask = "node bench/peers/node.js %s" },
 }
@@ -51,7 +51,7 @@ local function load() return read_file("/proc/loadavg"):match("^%S+") end
 
 local _, has_taskset = lines_of("command -v taskset")
 local function on_core(n, command)
-  return has_taskset and ("taskset -c %d %s"):format(n, command) or command
+  return has_taskset and ("taskset -c %s %s"):format(n, command) or command
 end
 
 -- Questions to servers: what echoload is told, by the end of the value's name. The server is that of echo_throughput.
@@ -68,16 +68,18 @@ end
 
 local function is_files(name) return name:find("^files_") ~= nil end
 
+local function is_threads(name) return name:find("^threads_") ~= nil end
+
 local function is_for(peer, name)
   if is_files(name) and (peer.files or peer.only) then return peer.files ~= nil end
   return peer.only == nil or peer.only == (loads[name] and "servers" or "programs")
 end
 
--- What one peer is asked for one question. A server gets core 0, and who loads it the next one.
+-- What one peer is asked for one question: on core 0; threads have two. A server is loaded from the next one.
 local function command_for(peer, name)
   local program = is_files(name) and peer.files or peer.ask
-  if name == "threads" then return program:format(name) end   -- it wants all cores
-  local command = on_core(0, program:format(loads[name] and "echo_throughput" or name))
+  local command = ("env GOMAXPROCS=%d %s"):format(is_threads(name) and 2 or 1,
+    on_core(is_threads(name) and "0,1" or "0", program:format(loads[name] and "echo_throughput" or name)))
   if not loads[name] then return command end
   local commands = {}
   for i, told in ipairs(loads[name]) do
@@ -163,13 +165,13 @@ write("Machine: %d × %s%s; load %s before, %s after.\nVersions: %s.\n", cores,
   cpuinfo:find("hypervisor", 1, true) and " (virtual machine)" or "", load_before, load(), table.concat(versions, "; "))
 write([[
 Medians of %d runs in turn; ± is half the distance from the lowest to the highest. Where less is better, ↓ says so.
-Every program is kept on one core; *core* is how much of it the program had while others used the machine (who sleeps
-wants less than 100 %%; for servers it is they and their load together).
+Every program is kept on one core, those of threads on two; *core* is how much processor time the program had, in
+percent of one core (who sleeps wants less than 100 %%; for servers it is they and their load together).
 [README.md](README.md) tells how far the peers answer the same question.]], rounds)
 
 local function write_rows(name, what)
-  local ours = results[what].eddy
-  local title = ("%s, %s%s"):format(what, units[what], units[what]:find("/s$") and "" or " ↓")
+  local ours, unit = results[what].eddy, units[what]
+  local title = ("%s, %s%s"):format(what, unit, (unit:find("/s$") or unit == "times") and "" or " ↓")
   for _, peer in ipairs(present) do
     local values = results[what][peer.name]
     if values then

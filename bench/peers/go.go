@@ -149,6 +149,93 @@ func timers() {
 	say("timers.peak", (peakBytes()-before)/n, "bytes/task")
 }
 
+// A goroutine for each call, and 64 that await them; one after the other, a goroutine that takes calls from a channel.
+func threadsCalls() {
+	const n, inFlight = 1000000, 64
+	var group sync.WaitGroup
+	group.Add(inFlight)
+	start := time.Now()
+	for i := 0; i < inFlight; i++ {
+		go func() {
+			result := make(chan int, 1)
+			for call := 0; call < n/inFlight; call++ {
+				go func(call int) { result <- call }(call)
+				<-result
+			}
+			group.Done()
+		}()
+	}
+	group.Wait()
+	say("threads_calls.64", rate(n, start), "calls/s")
+	calls, results := make(chan int), make(chan int)
+	go func() {
+		for call := range calls {
+			results <- call
+		}
+	}()
+	start = time.Now()
+	for call := 0; call < n; call++ {
+		calls <- call
+		<-results
+	}
+	close(calls)
+	say("threads_calls.one", rate(n, start), "calls/s")
+}
+
+func fib(n int) int {
+	if n < 2 {
+		return n
+	}
+	return fib(n-1) + fib(n-2)
+}
+
+// As often as takes as long as one in Lua.
+func fibs() (last int) {
+	for i := 0; i < 16; i++ {
+		last = fib(32)
+	}
+	return last
+}
+
+func threadsFib() {
+	four := func() float64 {
+		start := time.Now()
+		for i := 0; i < 4; i++ {
+			fibs()
+		}
+		return time.Since(start).Seconds()
+	}
+	inLine := four()
+	var group sync.WaitGroup
+	group.Add(8)
+	start := time.Now()
+	for i := 0; i < 8; i++ {
+		go func() { fibs(); group.Done() }()
+	}
+	group.Wait()
+	atOnce := time.Since(start).Seconds()
+	say("threads_fib", (inLine+four())/atOnce, "times")
+}
+
+func threadsChannel() {
+	const n = 1000000
+	type message struct {
+		i    int
+		text string
+	}
+	channel := make(chan *message, 1024)
+	start := time.Now()
+	go func() {
+		for i := 0; i < n; i++ {
+			channel <- &message{i, "text"}
+		}
+		close(channel)
+	}()
+	for range channel {
+	}
+	say("threads_channel", rate(n, start), "messages/s")
+}
+
 func serve(conn net.Conn) {
 	defer conn.Close()
 	buffer := make([]byte, 65536)
@@ -181,7 +268,8 @@ func echo() {
 
 func main() {
 	questions := map[string]func(){"task_spawn": taskSpawn, "task_switch": taskSwitch, "task_await": taskAwait,
-		"queue_pingpong": queuePingpong, "timers": timers, "echo_throughput": echo}
+		"queue_pingpong": queuePingpong, "timers": timers, "echo_throughput": echo,
+		"threads_calls": threadsCalls, "threads_fib": threadsFib, "threads_channel": threadsChannel}
 	if len(os.Args) == 2 && questions[os.Args[1]] != nil {
 		questions[os.Args[1]]() // others it is not asked
 	}

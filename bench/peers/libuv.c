@@ -45,6 +45,8 @@ static void processes(const char *name, int at_once) {
   printf("processes.%s\tlibuv\t%.0f\tprocesses/s\n", name, PROCESSES / ((double)(uv_hrtime() - begin) / 1e9));
 }
 
+/* --- threads: calls of nothing, and fib ----------------------------------------------------------------------------- */
+
 static int calls_left;
 
 static void on_work(uv_work_t *work) { (void)work; }
@@ -56,27 +58,57 @@ static void on_worked(uv_work_t *work, int status) {
   uv_queue_work(uv_default_loop(), work, on_work, on_worked);
 }
 
-static void threads(const char *name, int n, int in_flight) {
+static void many(int n, int in_flight) {
   static uv_work_t all[64];
-  uint64_t begin = uv_hrtime();
   calls_left = n;
-  for (int i = 0; i < in_flight; i++) {
-    calls_left--;
-    uv_queue_work(uv_default_loop(), &all[i], on_work, on_worked);
-  }
+  for (int i = 0; i < in_flight; i++) on_worked(&all[i], 0);
   uv_run(uv_default_loop(), UV_RUN_DEFAULT);
-  printf("threads.%s\tlibuv\t%.0f\tcalls/s\n", name, n / ((double)(uv_hrtime() - begin) / 1e9));
+}
+
+static void calls(const char *name, int n, int in_flight) {
+  uint64_t begin = uv_hrtime();
+  many(n, in_flight);
+  printf("threads_calls.%s\tlibuv\t%.0f\tcalls/s\n", name, n / ((double)(uv_hrtime() - begin) / 1e9));
+}
+
+static int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+
+static volatile int fib_of = 32, fib_result; /* volatile: or the compiler would leave them out */
+
+static void on_fib(uv_work_t *work) {
+  (void)work;
+  for (int i = 0; i < 16; i++) fib_result = fib(fib_of); /* as long as one in Lua */
+}
+
+static double four_fibs(void) {
+  uint64_t begin = uv_hrtime();
+  for (int i = 0; i < 4; i++) on_fib(NULL);
+  return (double)(uv_hrtime() - begin);
+}
+
+static void fibs(void) {
+  uv_work_t all[8];
+  double in_line = four_fibs();
+  uint64_t begin = uv_hrtime();
+  for (int i = 0; i < 8; i++) uv_queue_work(uv_default_loop(), &all[i], on_fib, NULL);
+  uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+  double at_once = (double)(uv_hrtime() - begin);
+  in_line += four_fibs();
+  printf("threads_fib\tlibuv\t%.2f\ttimes\n", in_line / at_once);
 }
 
 int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "echo_throughput") == 0) return echo_server();
-  if (argc == 2 && strcmp(argv[1], "threads") == 0) {
-    threads("64", 100000, 64);
-    threads("one", 20000, 1);
-    return uv_loop_close(uv_default_loop());
+  const char *question = argc == 2 ? argv[1] : "";
+  if (strcmp(question, "echo_throughput") == 0) return echo_server();
+  if (strcmp(question, "threads_calls") == 0) {
+    many(1000, 64); /* starts the threads */
+    calls("64", 100000, 64);
+    calls("one", 20000, 1);
+  } else if (strcmp(question, "threads_fib") == 0) {
+    fibs();
+  } else if (strcmp(question, "processes") == 0) {
+    processes("one", 1);
+    processes("16", 16);
   }
-  if (argc < 2 || strcmp(argv[1], "processes") != 0) return 0; /* it is not asked the others */
-  processes("one", 1);
-  processes("16", 16);
   return uv_loop_close(uv_default_loop());
 }

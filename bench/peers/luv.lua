@@ -252,27 +252,46 @@ function questions.files_read()
   end
 end
 
-function questions.threads()
+-- A work carries one function for all its calls, and copies strings, numbers and booleans.
+function questions.threads_calls()
   local function many(n, in_flight)
-    local left, waiting = n, {}
-    local work = uv.new_work(function(i) return i end, function(i) table.insert(waiting, i) end)
-    local under_way, done = 0, 0
+    local left, results, under_way, done = n, 0, 0, 0
+    local work = uv.new_work(function(i) return i end, function() results = results + 1 end)
     while done < n do
       while left > 0 and under_way < in_flight do
         left, under_way = left - 1, under_way + 1
         work:queue(left)
       end
       uv.run("once")
-      done, under_way, waiting = done + #waiting, under_way - #waiting, {}
+      done, under_way, results = done + results, under_way - results, 0
     end
   end
   many(1000, 64)
-  local start = now()
-  many(100000, 64)
-  say("threads.64", 100000 / (now() - start), "calls/s")
-  start = now()
-  many(20000, 1)
-  say("threads.one", 20000 / (now() - start), "calls/s")
+  for _, q in ipairs { { "64", 100000, 64 }, { "one", 20000, 1 } } do
+    local start = now()
+    many(q[2], q[3])
+    say("threads_calls." .. q[1], q[2] / (now() - start), "calls/s")
+  end
+end
+
+function questions.threads_fib()
+  local function body(n)
+    local function fib(i) return i < 2 and i or fib(i - 1) + fib(i - 2) end
+    return fib(n)
+  end
+  local function four()
+    local start = now()
+    for _ = 1, 4 do body(32) end
+    return now() - start
+  end
+  local work = uv.new_work(body, function() end)
+  work:queue(1)
+  uv.run()
+  local in_line, start = four(), now()
+  for _ = 1, 8 do work:queue(32) end
+  uv.run()
+  local at_once = now() - start
+  say("threads_fib", (in_line + four()) / at_once, "times", "%.2f")
 end
 
 local question = questions[arg[1]]

@@ -24,6 +24,31 @@ class Queue {                                     // of one place; one waiter on
   }
 }
 
+const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
+
+// Two threads that take calls in turn; fib as often as takes as long as in Lua.
+function twoWorkers() {
+  const { Worker } = require('worker_threads');
+  const body = `const { parentPort } = require('worker_threads');
+    const fib = ${fib};
+    parentPort.on('message', ([what, x]) => {
+      if (what === 'fib') for (let i = 0; i < 3; i++) fib(x);
+      parentPort.postMessage(what === 'fib' ? fib(x) : x);
+    });`;
+  const workers = [0, 1].map(() => new Worker(body, { eval: true }));
+  for (const worker of workers) {
+    worker.waiting = [];
+    worker.on('message', value => worker.waiting.shift()(value));
+  }
+  let next = 0;
+  const call = (what, x) => new Promise(done => {
+    const worker = workers[next++ % 2];
+    worker.waiting.push(done);
+    worker.postMessage([what, x]);
+  });
+  return { call, end: () => workers.forEach(worker => worker.terminate()) };
+}
+
 const questions = {
   async task_spawn() {
     const n = 1e6, batch = 1e4;
@@ -155,26 +180,8 @@ const questions = {
     say('files_lines', n / (now() - start), 'lines/s');
   },
 
-  async threads() {
-    const { Worker } = require('worker_threads');
-    const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
-    const body = `const { parentPort } = require('worker_threads');
-      const fib = n => n < 2 ? n : fib(n - 1) + fib(n - 2);
-      parentPort.on('message', ([what, x]) => {
-        if (what === 'send') for (let i = 0; i < x; i++) parentPort.postMessage([i, 'text']);
-        else parentPort.postMessage(what === 'fib' ? fib(x) : x);
-      });`;
-    const workers = [0, 1].map(() => new Worker(body, { eval: true }));
-    for (const worker of workers) {
-      worker.waiting = [];
-      worker.on('message', value => worker.waiting.shift()(value));
-    }
-    let next = 0;
-    const call = (what, x) => new Promise(done => {
-      const worker = workers[next++ % 2];
-      worker.waiting.push(done);
-      worker.postMessage([what, x]);
-    });
+  async threads_calls() {
+    const { call, end } = twoWorkers();
     const many = async (n, inFlight) => {
       const caller = async () => { while (n > 0) await call('echo', n--); };
       await Promise.all(Array.from({ length: inFlight }, caller));
@@ -183,24 +190,50 @@ const questions = {
     for (const [name, n, inFlight] of [['64', 100000, 64], ['one', 20000, 1]]) {
       const start = now();
       await many(n, inFlight);
-      say(`threads.${name}`, n / (now() - start), 'calls/s');
+      say(`threads_calls.${name}`, n / (now() - start), 'calls/s');
     }
-    let start = now();
-    for (let i = 0; i < 8; i++) fib(32);
-    const inLine = now() - start;
-    start = now();
-    await Promise.all(Array.from({ length: 8 }, () => call('fib', 32)));
-    console.log(`threads.fib\tnode\t${(inLine / (now() - start)).toFixed(2)}\ttimes/s`);
-    const messages = 100000;
-    let left = messages;
-    start = now();
-    await new Promise(done => {
-      workers[0].removeAllListeners('message');
-      workers[0].on('message', () => { if (--left === 0) done(); });
-      workers[0].postMessage(['send', messages]);
-    });
-    say('threads.channel', messages / (now() - start), 'messages/s');
-    for (const worker of workers) worker.terminate();
+    end();
+  },
+
+  async threads_fib() {
+    const { call, end } = twoWorkers();
+    const four = () => {
+      const start = now();
+      for (let i = 0; i < 4; i++) for (let j = 0; j < 4; j++) fib(32);
+      return now() - start;
+    };
+    const eight = n => Promise.all(Array.from({ length: 8 }, () => call('fib', n)));
+    await eight(1);
+    let inLine = four();
+    const start = now();
+    await eight(32);
+    const atOnce = now() - start;
+    inLine += four();
+    say('threads_fib', inLine / atOnce, 'times', 2);
+    end();
+  },
+
+  async threads_channel() {
+    const { Worker, MessageChannel } = require('worker_threads');
+    const n = 100000, { port1, port2 } = new MessageChannel();
+    const sender = new Worker(`const { parentPort } = require('worker_threads');
+      parentPort.once('message', ({ port, n }) => {
+        for (let i = 0; i < n; i++) port.postMessage([i, 'text']);
+      });`, { eval: true });
+    const receiver = new Worker(`const { parentPort } = require('worker_threads');
+      parentPort.once('message', ({ port, n }) => {
+        port.on('message', () => { if (--n === 0) { port.close(); parentPort.postMessage('done'); } });
+        parentPort.postMessage('ready');
+      });`, { eval: true });
+    const told = () => new Promise(done => receiver.once('message', done));
+    receiver.postMessage({ port: port2, n }, [port2]);
+    await told();
+    const start = now();
+    sender.postMessage({ port: port1, n }, [port1]);
+    await told();
+    say('threads_channel', n / (now() - start), 'messages/s');
+    sender.terminate();
+    receiver.terminate();
   },
 };
 

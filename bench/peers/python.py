@@ -3,12 +3,14 @@ usage: python.py asyncio|uvloop QUESTION
 """
 import asyncio
 import os
+import queue
 import random
 import resource
 import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 PEER, QUESTION = sys.argv[1], sys.argv[2]
 
@@ -202,17 +204,20 @@ async def files_lines():
     say("files_lines", n / (time.perf_counter() - start), "lines/s")
 
 
-async def threads():
-    from concurrent.futures import ThreadPoolExecutor
+def echo(i):
+    return i
 
-    def echo(i):
-        return i
 
-    def fib(n):
-        return n if n < 2 else fib(n - 1) + fib(n - 2)
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
 
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(2))
+
+def two_threads():
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+
+
+async def threads_calls():
+    two_threads()
 
     async def many(n, in_flight):
         left = n
@@ -228,13 +233,37 @@ async def threads():
     for name, n, in_flight in (("64", 20000, 64), ("one", 5000, 1)):
         start = time.perf_counter()
         await many(n, in_flight)
-        say(f"threads.{name}", n / (time.perf_counter() - start), "calls/s")
-    start = time.perf_counter()
-    for _ in range(8):
-        fib(25)
-    in_line, start = time.perf_counter() - start, time.perf_counter()
+        say(f"threads_calls.{name}", n / (time.perf_counter() - start), "calls/s")
+
+
+async def threads_fib():
+    two_threads()
+
+    def four():
+        start = time.perf_counter()
+        for _ in range(4):
+            fib(25)
+        return time.perf_counter() - start
+    in_line, start = four(), time.perf_counter()
     await asyncio.gather(*[asyncio.to_thread(fib, 25) for _ in range(8)])
-    print(f"threads.fib\t{PEER}\t{in_line / (time.perf_counter() - start):.2f}\ttimes/s")
+    at_once = time.perf_counter() - start
+    say("threads_fib", (in_line + four()) / at_once, "times", 2)
+
+
+async def threads_channel():
+    two_threads()
+    n, channel = 100_000, queue.Queue(1024)
+
+    def send():
+        for i in range(n):
+            channel.put((i, "text"))
+
+    def receive():
+        for _ in range(n):
+            channel.get()
+    start = time.perf_counter()
+    await asyncio.gather(asyncio.to_thread(send), asyncio.to_thread(receive))
+    say("threads_channel", n / (time.perf_counter() - start), "messages/s")
 
 
 if QUESTION in globals():
