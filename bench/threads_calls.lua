@@ -1,4 +1,4 @@
--- threads_calls.lua - How many trivial calls a second go to another thread and come back: one after the other, and 64 at a time?
+-- threads_calls.lua - How many trivial calls a second go to another thread and back: one by one, and 64 at a time?
 local eddy = require "eddy"
 
 local function echo(i) return i end
