@@ -4,6 +4,16 @@ local eddy = require "eddy"
 local wire = eddy._wire
 
 local GRACE = 0.2 -- seconds that a call has to end by itself when it is cancelled, and a worker when its pool is closed
+local LAST = 1    -- that a worker has to end when its pipes are closed already
+
+-- What the pool knows of a process: it ends when nobody knows it any more.
+local Worker = {}
+
+function Worker:__gc()
+  self.requests:abort()
+  self.replies:abort()
+  if not self.process.returncode then pcall(self.process.kill, self.process) end
+end
 
 local ProcessPool = { __name = "ProcessPool" }
 ProcessPool.__index = ProcessPool
@@ -42,7 +52,7 @@ local function start(self)
     replies:close()
     error(process, 0)
   end
-  return { process = process, requests = requests, replies = replies }
+  return setmetatable({ process = process, requests = requests, replies = replies }, Worker)
 end
 
 -- Ends it: closes its pipes, and kills it if that is not enough, or at once.
@@ -55,7 +65,7 @@ local function finish(worker, at_once)
 end
 
 local function broken(worker)
-  local _, code = eddy.move_on_after(GRACE, worker.process.wait, worker.process)
+  local _, code = eddy.move_on_after(LAST, worker.process.wait, worker.process)
   local how = code == nil and "has closed its pipes" or code < 0 and ("was killed by signal %d"):format(-code)
     or ("has ended with status %d"):format(code)
   return eddy.BrokenWorkerError("the worker process " .. how)
@@ -76,18 +86,31 @@ local function exchange(worker, message)
   return receive(worker)
 end
 
--- Carries out a call on the worker. Returns whether the worker can be used again; then as pcall does.
+-- Asks the worker to stop its call. Returns whether it has done so in time; then what the call has raised on its way
+-- out, if that is an error of its own.
+local function stop(worker)
+  local asked = pcall(worker.requests.write, worker.requests, "X")
+  local waited, in_time, letter, head, body = pcall(eddy.move_on_after, GRACE, receive, worker)
+  if not (asked and waited and in_time) then return false end
+  if letter ~= "E" then return true end
+  local unpacked, err, traceback = pcall(wire.unpack, head, body)
+  if not unpacked or eddy.is_error(err, eddy.CancelledError) then return true end
+  return true, err, traceback
+end
+
+-- Carries out a call on the worker. Returns whether the worker can be used again; then true and the results, or false,
+-- the error, and its traceback there if there is one.
 local function carry_out(worker, message)
   local ok, letter, head, body = pcall(exchange, worker, message)
   if ok then
     local unpacked = table.pack(pcall(wire.unpack, head, body))
-    return true, unpacked[1] and letter == "R", table.unpack(unpacked, 2, unpacked.n)
+    if not unpacked[1] then return true, false, unpacked[2] end
+    return true, letter == "R", table.unpack(unpacked, 2, unpacked.n)
   end
   local err = letter
   if eddy.is_error(err, eddy.CancelledError) then
-    local asked = pcall(worker.requests.write, worker.requests, "X")
-    local waited, in_time = pcall(eddy.move_on_after, GRACE, receive, worker)
-    return asked and waited and in_time, false, err
+    local usable, own, traceback = stop(worker)
+    return usable, false, own == nil and err or own, traceback
   end
   if eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) then
     err = select(2, pcall(broken, worker)) -- or it is cancelled while it looks
@@ -106,10 +129,12 @@ local function give_back(self, worker, usable)
   end
 end
 
-local function results_of(self, worker, usable, ok, ...)
+local function results_of(self, call, worker, usable, ok, ...)
   give_back(self, worker, usable)
   if ok then return ... end
-  error((...), 0)
+  local err, traceback = ...
+  if traceback then wire.note(err, call.who, traceback) end
+  error(err, 0)
 end
 
 -- A worker that waits for a call, or a new one, for which `init` was called.
@@ -136,42 +161,77 @@ local function take_worker(self)
   return worker
 end
 
-local function run(self, message)
+-- It waits in the queue no more.
+local function leave_queue(self, call)
+  if call.has_room then self._room:release() end
+  call.has_room = false
+end
+
+local function run(self, call)
   local slot <close> = self._slots:hold()  -- luacheck: ignore 211
+  leave_queue(self, call)
   local worker = take_worker(self)
-  return results_of(self, worker, carry_out(worker, message))
+  return results_of(self, call, worker, carry_out(worker, call.message))
+end
+
+local function expect_open(self, who, level)
+  if self._closed then error(eddy.RuntimeError(("'%s': the pool is closed"):format(who)), level + 1) end
 end
 
 local function check(self, name, f)
   if getmetatable(self) ~= ProcessPool then
     error(("calling '%s' on bad self (ProcessPool expected, got %s)"):format(name, type(self)), 3)
   end
-  if self._closed then error(eddy.RuntimeError(("'%s': the pool is closed"):format(name)), 3) end
+  expect_open(self, name, 3)
   if type(f) ~= "function" then
     error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, f == nil and "no value" or type(f)), 3)
   end
 end
 
-local function schedule(self, message)
-  local task = eddy.create_task(run, self, message)
+-- Waits for room in the queue, if that is limited.
+local function enter_queue(self, call)
+  if not self._room then return end
+  self._putters = self._putters + 1
+  local ok, err = pcall(self._room.acquire, self._room)
+  self._putters = self._putters - 1
+  if not ok then error(err, 0) end
+  call.has_room = true
+  expect_open(self, call.who, 3)
+end
+
+local function schedule(self, call)
+  local task = eddy.create_task(run, self, call)
   self._tasks[task] = true
-  task:add_done_callback(function() self._tasks[task] = nil end)
+  task:add_done_callback(function()
+    self._tasks[task] = nil
+    leave_queue(self, call) -- it was cancelled before it began
+  end)
   return task
 end
 
---- Schedules f(...), which is packed at once, and returns a Task for it.
+local function pack(who, f, ...) return { who = who, message = "C" .. wire.pack("call", who, f, ...) } end
+
+--- Schedules f(...), which is packed at once, and returns a Task for it; waits while the queue is full.
 function ProcessPool:submit(f, ...)
   check(self, "submit", f)
-  return schedule(self, "C" .. wire.pack("call", "submit", f, ...))
+  local call = pack("submit", f, ...)
+  enter_queue(self, call)
+  return schedule(self, call)
 end
 
--- eddy.run_in_executor(pool, f, ...)
-function ProcessPool:__executor(f, ...)
-  check(self, "run_in_executor", f)
-  return schedule(self, "C" .. wire.pack("call", "run_in_executor", f, ...)):await()
+-- eddy.run_in_executor(pool, f, ...), and eddy.to_thread(f, ...) where this is the default pool
+function ProcessPool:__executor(who, f, ...)
+  expect_open(self, who, 2)
+  local call = pack(who, f, ...)
+  enter_queue(self, call)
+  return schedule(self, call):await()
 end
 
-ProcessPool.__submitter = ProcessPool.submit -- loop:run_in_executor(pool, f, ...)
+-- loop:run_in_executor(pool, f, ...)
+function ProcessPool:__submitter(who, f, ...)
+  expect_open(self, who, 2)
+  return schedule(self, pack(who, f, ...))
+end
 
 --- f(item) for each item of the list, in chunks; the results in order.
 function ProcessPool:map(f, list, options)
@@ -185,6 +245,7 @@ end
 
 local function end_all(self, quit)
   self._closed = true
+  for _ = 1, self._putters do self._room:release() end -- they find it closed
   if quit then
     self._quit = true
     for task in pairs(self._tasks) do task:cancel() end
@@ -209,11 +270,18 @@ function ProcessPool:__close(err)
   if err == nil then self:close() else eddy.shield(function() end_all(self, true) end) end
 end
 
+-- Nobody can use it any more; its workers end by their own finalizers.
+function ProcessPool:__gc()
+  if not self._closed and next(self._workers) then
+    warn("ResourceWarning: unclosed ProcessPool made at " .. self._made_at)
+  end
+end
+
 function ProcessPool:__tostring()
   return ("<ProcessPool workers=%d%s>"):format(self._size, self._closed and ", closed" or "")
 end
 
-local KNOWN = { workers = "integer", init = "function", command = "table" }
+local KNOWN = { workers = "integer", queue = "integer", init = "function", command = "table" }
 
 local function new(options)
   options = options == nil and {} or options
@@ -228,13 +296,20 @@ local function new(options)
         type(value)), 2)
     end
   end
-  local size = options.workers or wire.CPUS
-  if size < 1 then error("bad argument #1 to 'ProcessPool' (option 'workers': " .. size .. " is out of range)", 2) end
+  for _, name in ipairs { "workers", "queue" } do
+    if options[name] and options[name] < 1 then
+      error(("bad argument #1 to 'ProcessPool' (option '%s': %d is out of range)"):format(name, options[name]), 2)
+    end
+  end
+  local size, caller = options.workers or wire.CPUS, debug.getinfo(2, "Sl")
   return setmetatable({
     _size = size,
     _slots = eddy.Semaphore(size),
+    _room = options.queue and eddy.Semaphore(options.queue),
+    _putters = 0,                                -- tasks that wait for room
     _command = options.command or find_command(),
     _init = options.init and "C" .. wire.pack("call", "ProcessPool", options.init),
+    _made_at = caller and ("%s:%d"):format(caller.short_src, caller.currentline) or "?",
     _workers = {},
     _idle = {},
     _tasks = {},

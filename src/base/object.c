@@ -127,6 +127,29 @@ bool eddy__object_push(lua_State *L, const void *key) {
   return false;
 }
 
+/* [-0, +1, m] */
+void *eddy__object_single(lua_State *L, const void *key, size_t size, int nuv, lua_CFunction gc) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TUSERDATA) return lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  void *object = memset(lua_newuserdatauv(L, size, nuv), 0, size);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+  return object;
+}
+
+/* [-0, +0, -] */
+void *eddy__object_single_ends(lua_State *L, const void *key) {
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+  void *object = lua_rawequal(L, 1, -1) ? lua_touserdata(L, -1) : NULL;
+  lua_pop(L, 1);
+  return object;
+}
+
 /* [-0, +0, v] */
 void *eddy__object_check(lua_State *L, int arg, const eddy__type *type) {
   void *object = eddy__object_test(L, arg, type);

@@ -71,6 +71,14 @@ bool eddy__object_push(lua_State *L, const void *key);
  *   [-0, +1, m] */
 void eddy__object_push_remembered(lua_State *L);
 
+/* The one object of its kind that a state has, under `key` in the registry to the state's end: made when it is first
+ * asked for, its memory zeroed. It has no type, as no script gets it. Pushes it.   [-0, +1, m] */
+void *eddy__object_single(lua_State *L, const void *key, size_t size, int nuv, lua_CFunction gc);
+
+/* In its `gc`: the object at 1; NULL if a script has found the function and calls it with something else.
+ * Leaves that at 1 alone.   [-n, +0, -] */
+void *eddy__object_single_ends(lua_State *L, const void *key);
+
 /* Pushes the metatable of the type.   [-0, +1, -] */
 void eddy__object_meta(lua_State *L, const eddy__type *type);
 

@@ -6,17 +6,16 @@
 #include "io/blocks.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/object.h"
 
 static const char blocks_key; /* its address: where the pool lies in the registry */
 
 /* The state ends. What is still lent comes back later, and is freed then. A script that has found the function may
  * call it with anything.   [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__blocks *b = lua_touserdata(L, 1);
-  lua_settop(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
-  if (b == NULL || !lua_rawequal(L, 1, -1)) return 0;
+  eddy__blocks *b = eddy__object_single_ends(L, &blocks_key);
+  if (b == NULL) return 0;
   while (b->n > 0 && b->n <= EDDY_BLOCKS_KEPT) free(b->kept[--b->n]);
   b->n = EDDY_BLOCKS_KEPT + 1; /* keeps nothing more */
   return 0;
@@ -24,17 +23,8 @@ static int l_gc(lua_State *L) {
 
 /* [-0, +0, m] */
 eddy__blocks *eddy__blocks_open(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &blocks_key);
-  eddy__blocks *b = lua_touserdata(L, -1);
+  eddy__blocks *b = eddy__object_single(L, &blocks_key, sizeof *b, 0, l_gc);
   lua_pop(L, 1);
-  if (b != NULL) return b;
-  b = lua_newuserdatauv(L, sizeof *b, 0);
-  memset(b, 0, sizeof *b);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, l_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &blocks_key);
   return b;
 }
 

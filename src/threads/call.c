@@ -172,6 +172,23 @@ void eddy__call_cancel(eddy__task *task, eddy__cancelling *request) {
   }
 }
 
+/* [-0, +0, m] */
+void eddy__call_note(lua_State *L, eddy__task *task, const char *who, const char *where, const char *text) {
+  int error = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  eddy__future *f = eddy__future_new(L, task->future.loop); /* stands for the call in the chain of awaits */
+  lua_pushvalue(L, error);
+  lua_setiuservalue(L, error + 1, EDDY_UV_VALUE);
+  f->retrieved = true;
+  f->state = EDDY_F_FAILED;
+  lua_pushfstring(L, "the call by '%s' in another %s", who, where);
+  eddy__future_set_extra(L, error + 1, EDDY_EX_NAME);
+  lua_pushstring(L, text);
+  eddy__future_set_extra(L, error + 1, EDDY_EX_TRACEBACK);
+  eddy__wait_note_cause(L, task, f, error + 1);
+  lua_settop(L, error);
+}
+
 /* Pushes the error of a call that has failed, and makes it the story of the task's.   [-0, +1, m] */
 static void push_error(lua_State *L, eddy__task *task, eddy__call *call) {
   eddy__parcel *parcel = call->parcel;
@@ -179,18 +196,7 @@ static void push_error(lua_State *L, eddy__task *task, eddy__call *call) {
   int top = lua_gettop(L);
   eddy__parcel_unpack(L, parcel);
   lua_settop(L, top + 1);
-  if (call->text == NULL) return;
-  eddy__future *f = eddy__future_new(L, task->future.loop); /* stands for the call in the chain of awaits */
-  lua_pushvalue(L, top + 1);
-  lua_setiuservalue(L, top + 2, EDDY_UV_VALUE);
-  f->retrieved = true;
-  f->state = EDDY_F_FAILED;
-  lua_pushfstring(L, "the call by '%s' in another thread", call->wait->name);
-  eddy__future_set_extra(L, top + 2, EDDY_EX_NAME);
-  lua_pushstring(L, call->text);
-  eddy__future_set_extra(L, top + 2, EDDY_EX_TRACEBACK);
-  eddy__wait_note_cause(L, task, f, top + 2);
-  lua_settop(L, top + 1);
+  if (call->text != NULL) eddy__call_note(L, task, call->wait->name, "thread", call->text);
 }
 
 /* The box is at the top.   [-0, +n, v] */

@@ -62,6 +62,10 @@ void eddy__call_unsent(eddy__call *call);
 int eddy__call_wait(lua_State *L, eddy__task *task);
 void eddy__call_cancel(eddy__task *task, eddy__cancelling *request); /* the cancel of its eddy__wait */
 
+/* The error at the top, which `task` is about to raise, is that of a call by `who` in another thread or process
+ * (`where`), with this traceback there: notes that for its story.   [-0, +0, m] */
+void eddy__call_note(lua_State *L, eddy__task *task, const char *who, const char *where, const char *text);
+
 /* Spawns a Task that ends as the call in the box at the top does; replaces the box. Cancelling the Task stops the
  * call.   [-1, +1, m] */
 eddy__task *eddy__call_task(lua_State *L, eddy__loop *loop);

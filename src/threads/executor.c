@@ -69,7 +69,8 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
-/* The loop's default pool, made if need be; pushes its object.   [-0, +1, v] */
+/* The loop's default pool, made if need be; pushes its object. NULL if that is a pool that is written in Lua.
+ *   [-0, +1, v] */
 static executor *push_default(lua_State *L, eddy__loop *loop) {
   eddy__loop_push_table(L, loop);
   if (lua_getfield(L, -1, "executor") == LUA_TNIL) {
@@ -81,7 +82,7 @@ static executor *push_default(lua_State *L, eddy__loop *loop) {
     eddy__pool_own(e->pool, loop);
   }
   lua_remove(L, -2);
-  return check(L, lua_gettop(L));
+  return lua_istable(L, -1) ? NULL : check(L, lua_gettop(L));
 }
 
 /* Starts one more worker for a call if the pool of the object at idx wants one.   [-0, +0, v] */
@@ -155,43 +156,63 @@ static eddy__call *pack(lua_State *L, eddy__loop *loop, int idx, const eddy__wai
   return call;
 }
 
+/* A pool that is written in Lua, such as ProcessPool, has these in its metatable: */
+static const char *const field_call = "__executor";    /* (pool, who, f, ...) -> results; may wait */
+static const char *const field_submit = "__submitter"; /* (pool, who, f, ...) -> Task */
+
+/* Whether the value at idx is such a pool.   [-0, +0, m] */
+static bool is_foreign(lua_State *L, int idx) {
+  if (!lua_istable(L, idx) || luaL_getmetafield(L, idx, field_call) == LUA_TNIL) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+/* Makes of pool, f, ... at idx what is to be called: the pool's function, pool, who, f, ...; returns how many
+ * arguments that are.   [-0, +2, m] */
+static int insert_function(lua_State *L, int idx, const char *field, const char *who) {
+  luaL_checkstack(L, 4, NULL);
+  luaL_getmetafield(L, idx, field);
+  lua_insert(L, idx);
+  lua_pushstring(L, who);
+  lua_insert(L, idx + 2);
+  return lua_gettop(L) - idx;
+}
+
+/* A call of the pool of that kind at 1.   [-n, +n, y] */
+static int call_foreign(lua_State *L, const char *who) {
+  int n = insert_function(L, 1, field_call, who);
+  lua_callk(L, n, LUA_MULTRET, 0, eddy__k_return);
+  return lua_gettop(L);
+}
+
 /* eddy.to_thread(f, ...) -> results   [-0, +n, y] */
 static int l_to_thread(lua_State *L) {
   eddy__check_function(L, 1);
   eddy__task *task = eddy__running(L, "to_thread");
-  push_default(L, task->future.loop);
+  if (push_default(L, task->future.loop) == NULL) {
+    lua_insert(L, 1);
+    return call_foreign(L, "to_thread");
+  }
   pack(L, task->future.loop, 1, &wait_thread);
   return dispatch(L, task);
 }
 
-/* Pushes the pool at arg, or the default one for nil.   [-0, +1, v] */
-static void push_executor(lua_State *L, eddy__loop *loop, int arg) {
-  if (lua_isnoneornil(L, arg)) {
-    push_default(L, loop);
-  } else {
-    check(L, arg);
-    lua_pushvalue(L, arg);
-  }
-}
-
-/* A pool that is written in Lua, at arg: puts its function for calls below it, to be called with all from there on.
- *   [-0, +(0|1), m] */
-static bool insert_function(lua_State *L, int arg, const char *field) {
-  if (!lua_istable(L, arg) || luaL_getmetafield(L, arg, field) == LUA_TNIL) return false;
-  lua_insert(L, arg);
-  return true;
+/* Puts the default pool in the place of nil at arg. Returns whether a pool that is written in Lua is there.
+ *   [-0, +0, v] */
+static bool resolve(lua_State *L, eddy__loop *loop, int arg) {
+  if (!lua_isnoneornil(L, arg)) return is_foreign(L, arg);
+  bool is_one = push_default(L, loop) == NULL;
+  lua_replace(L, arg);
+  return is_one;
 }
 
 /* eddy.run_in_executor(pool | nil, f, ...) -> results   [-0, +n, y] */
 static int l_run_in_executor(lua_State *L) {
-  if (insert_function(L, 1, "__executor")) {
-    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, eddy__k_return);
-    return lua_gettop(L);
-  }
-  if (!lua_isnoneornil(L, 1)) check(L, 1);
+  if (!lua_isnoneornil(L, 1) && !is_foreign(L, 1)) check(L, 1);
   eddy__check_function(L, 2);
   eddy__task *task = eddy__running(L, "run_in_executor");
-  push_executor(L, task->future.loop, 1);
+  if (resolve(L, task->future.loop, 1)) return call_foreign(L, "run_in_executor");
+  lua_pushvalue(L, 1);
   pack(L, task->future.loop, 2, &wait_executor);
   return dispatch(L, task);
 }
@@ -199,13 +220,14 @@ static int l_run_in_executor(lua_State *L) {
 /* loop:run_in_executor(pool | nil, f, ...) -> Task; never waits for room   [-0, +1, v] */
 static int l_loop_run_in_executor(lua_State *L) {
   eddy__loop *loop = eddy__loop_check(L, 1);
-  if (insert_function(L, 2, "__submitter")) {
-    lua_call(L, lua_gettop(L) - 2, 1);
+  if (!lua_isnoneornil(L, 2) && !is_foreign(L, 2)) check(L, 2);
+  eddy__check_function(L, 3);
+  if (resolve(L, loop, 2)) {
+    int n = insert_function(L, 2, field_submit, "run_in_executor");
+    lua_call(L, n, 1);
     return 1;
   }
-  if (!lua_isnoneornil(L, 2)) check(L, 2);
-  eddy__check_function(L, 3);
-  push_executor(L, loop, 2);
+  lua_pushvalue(L, 2);
   pack(L, loop, 3, &wait_executor);
   submit(L, 1, false);
   eddy__call_task(L, loop);
@@ -352,11 +374,16 @@ static int l_tostring(lua_State *L) {
 /* loop:set_default_executor(pool)   [-0, +0, v] */
 static int l_set_default(lua_State *L) {
   eddy__loop *loop = eddy__loop_check(L, 1);
-  check(L, 2);
+  if (!is_foreign(L, 2)) check(L, 2);
   lua_settop(L, 2);
   eddy__loop_push_table(L, loop);
   lua_insert(L, 2);
   lua_setfield(L, 2, "executor");
+  return 0;
+}
+
+static int k_foreign_closed(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
   return 0;
 }
 
@@ -366,7 +393,12 @@ static int l_shutdown_default(lua_State *L) {
   eddy__loop_push_table(L, loop);
   if (lua_getfield(L, -1, "executor") == LUA_TNIL) push_default(L, loop); /* for to_thread to find it closed */
   lua_replace(L, 1);
-  return shut(L, false);
+  lua_settop(L, 1);
+  if (!is_foreign(L, 1)) return shut(L, false);
+  lua_getfield(L, 1, "close");
+  lua_insert(L, 1);
+  lua_callk(L, 1, 0, 0, k_foreign_closed);
+  return 0;
 }
 
 /* --- the room ----------------------------------------------------------------------------------------------------- */

@@ -45,6 +45,7 @@ typedef struct eddy__packer {
   uint32_t nreferences, references_cap;
   uint32_t nkept, round;
   eddy__seen strings[STRINGS]; /* short strings that were here lately: value 0, or 1 + a kept value's number */
+  bool has_chunks;         /* its user value has been made */
   bool is_closed;          /* the state closes */
 
   /* This parcel. */

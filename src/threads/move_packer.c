@@ -8,6 +8,8 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "base/object.h"
+
 enum { SMALL_PARCEL = 4096 }; /* a small one is copied, so that the packer keeps its memory */
 
 static const char packer_key; /* registry: the packer */
@@ -163,10 +165,8 @@ static void free_memory(eddy__packer *p) {
 
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
-  eddy__packer *p = lua_touserdata(L, 1);
-  lua_settop(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key);
-  if (p == NULL || !lua_rawequal(L, 1, -1)) return 0; /* called by hand */
+  eddy__packer *p = eddy__object_single_ends(L, &packer_key);
+  if (p == NULL) return 0;
   free_memory(p);
   p->is_closed = true;
   return 0;
@@ -174,21 +174,15 @@ static int l_gc(lua_State *L) {
 
 /* [-0, +0, m] */
 eddy__packer *eddy__packer_of(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &packer_key);
-  eddy__packer *p = lua_touserdata(L, -1);
+  eddy__packer *p = eddy__object_single(L, &packer_key, sizeof *p, 1, l_gc);
+  if (!p->has_chunks) {
+    lua_createtable(L, CHUNKS, 0);
+    lua_createtable(L, FIRST_CHUNK, 0);
+    lua_rawseti(L, -2, 1);
+    lua_setiuservalue(L, -2, 1);
+    p->has_chunks = true;
+  }
   lua_pop(L, 1);
-  if (p != NULL) return p;
-  p = lua_newuserdatauv(L, sizeof *p, 1);
-  memset(p, 0, sizeof *p);
-  lua_createtable(L, CHUNKS, 0);
-  lua_createtable(L, FIRST_CHUNK, 0);
-  lua_rawseti(L, -2, 1);
-  lua_setiuservalue(L, -2, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, l_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &packer_key);
   return p;
 }
 

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * wire.c - values as strings of bytes, for lua/eddy/process_pool.lua and the worker at the other end of its pipes.
- * Uses:   move.h.      Used by: threads.c.
+ * Uses:   move.h, call.h.      Used by: threads.c.
  * Touch:  freely. `eddy._wire` is not for scripts: what it unpacks may hold byte code, which Lua does not check.
  */
 #include <lauxlib.h>
 #include <string.h>
 
+#ifndef _WIN32
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+#endif
+
 #include "base/args.h"
 #include "base/error.h"
+#include "threads/call.h"
 #include "threads/executor.h"
-#include "threads/move.h"
+#include "threads/stop.h"
 
 static const eddy__type type_box = {"eddy.parcel"};
 
@@ -81,9 +89,60 @@ static int l_unpack(lua_State *L) {
   return eddy__parcel_unpack(L, parcel);
 }
 
+/* _wire.note(err, who, traceback): the error that is about to be raised here comes from a call in another process
+ *   [-0, +0, m] */
+static int l_note(lua_State *L) {
+  luaL_checkany(L, 1);
+  const char *who = luaL_checkstring(L, 2), *text = luaL_checkstring(L, 3);
+  eddy__task *task = eddy__runtime_of(L)->current;
+  lua_pushvalue(L, 1);
+  if (task != NULL) eddy__call_note(L, task, who, "process", text);
+  return 0;
+}
+
+#ifdef _WIN32
+
+static int l_watch(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+#else
+
+enum { LAST_SECONDS = 1 }; /* that a worker has to end by itself */
+
+/* Sleeps until nobody can write to the pipe any more: the pool has gone, whatever its worker computes. */
+static void watch(void *fd) {
+  struct pollfd pipe = {.fd = (int)(intptr_t)fd};
+  while (poll(&pipe, 1, -1) < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+  sleep(LAST_SECONDS);
+  _exit(0);
+}
+
+/* _wire.watch(fd): in a worker process: it ends, whatever it does, soon after the other end of the pipe was closed
+ *   [-0, +0, v] */
+static int l_watch(lua_State *L) {
+  uv_thread_t thread;
+  eddy__signals before;
+  void *fd = (void *)(intptr_t)luaL_checkinteger(L, 1);
+  eddy__stop_block_signals(&before);
+  int rc = uv_thread_create(&thread, watch, fd);
+  eddy__stop_restore_signals(&before);
+  if (rc < 0) return eddy__raise(L, rc, "start a thread");
+  pthread_detach(thread);
+  return 0;
+}
+
+#endif
+
 /* [-0, +0, m] */
 void eddy__wire_room(lua_State *L, eddy__runtime *rt) {
-  static const luaL_Reg functions[] = {{"pack", l_pack}, {"size", l_size}, {"unpack", l_unpack}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"pack", l_pack},
+                                       {"size", l_size},
+                                       {"unpack", l_unpack},
+                                       {"note", l_note},
+                                       {"watch", l_watch},
+                                       {NULL, NULL}};
   lua_newtable(L);
   eddy__runtime_functions(L, rt, functions);
   lua_pushinteger(L, EDDY_WIRE_HEAD);

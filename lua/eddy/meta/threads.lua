@@ -34,7 +34,7 @@ local eddy = {}
 ---@return T ...
 function eddy.to_thread(f, ...) end
 
----The same on another pool (nil: the loop's own). Waits while the pool's queue is full.
+---The same on another pool (nil: the loop's own default). Waits while the pool's queue is full.
 ---@async
 ---@param pool eddy.ThreadPool|eddy.ProcessPool|nil
 ---@param f function
@@ -91,15 +91,17 @@ function ThreadPool:close() end
 ---@class eddy.ProcessPoolOptions
 ---@field workers? integer at most so many processes; one per core. They are started when they are needed, and kept
 ---@field init? function called in each process before its first call
+---@field queue? integer at most so many calls wait for a process: then `submit` waits. Without it there is no limit
 ---@field command? string[] a program and arguments that run the Lua code which is put behind them, such as
 ---`{ "lua5.4", "-e" }`. Without it, this program if it is `eddy` or `lua`, else `eddy` from the PATH
 
 ---A pool of processes: the methods of ThreadPool, for calls that may crash, or need more memory than one process has.
 ---Channels and context variables do not go to other processes; what they print appears as ours does. A process that
----dies
----fails the call that it had with BrokenWorkerError, and is replaced. A cancelled call is stopped where it waits;
----one that
----computes has 0.2 s to notice, then its process is killed. Needs a running loop, and belongs to it.
+---dies, by a signal, `os.exit` or `abort`, fails the call that it had with BrokenWorkerError, and is replaced. A
+---cancelled call is stopped where it waits; one that computes has 0.2 s to notice, then its process is killed.
+---
+---Needs a running loop, and belongs to it. Its processes end with the pool, also when it is collected (with a
+---ResourceWarning), when the run is interrupted, and within a second when this process is killed. They ignore SIGINT.
 ---@param options? eddy.ProcessPoolOptions
 ---@return eddy.ProcessPool
 function eddy.ProcessPool(options) end
@@ -107,10 +109,10 @@ function eddy.ProcessPool(options) end
 ---@class eddy.ProcessPool
 local ProcessPool = {}
 
----As ThreadPool:submit; never waits.
----Raises RuntimeError when the pool is closed; an error that names what cannot be moved. The Task raises OSError
----when no
----process can be started.
+---As ThreadPool:submit.
+---Raises RuntimeError when the pool is closed, also while it waits; an error that names what cannot be moved. The Task
+---raises OSError when no process can be started.
+---@async
 ---@param f function
 ---@param ... any
 ---@return eddy.Task
@@ -186,14 +188,14 @@ function eddy.run_coroutine_threadsafe(aw, loop) end
 local Loop = {}
 
 ---As eddy.run_in_executor, but returns a Task at once; it does not wait for room in the queue.
----@param pool eddy.ThreadPool?
+---@param pool eddy.ThreadPool|eddy.ProcessPool|nil
 ---@param f function
 ---@param ... any
 ---@return eddy.Task
 function Loop:run_in_executor(pool, f, ...) end
 
 ---to_thread and run_in_executor(nil, ...) use this pool from now on. Whoever made it closes it.
----@param pool eddy.ThreadPool
+---@param pool eddy.ThreadPool|eddy.ProcessPool
 function Loop:set_default_executor(pool) end
 
 ---Waits for the calls of the default pool; it takes no more.
