@@ -194,18 +194,87 @@ describe("loop:add_writer", function()
 end)
 
 describe("A descriptor that is closed behind add_reader", function()
-  it("is forgotten, and does no harm", function()
+  it("wakes who waits for it, and is forgotten", function()
+    local file, event, n = fifo(), eddy.Event(), 0
+    local function called()
+      n = n + 1
+      event:set()
+    end
+    loop():add_reader(file, called)
+    file:close()          -- before libuv has been told
+    event:wait()
+    settle()
+    assert.equal("", watched())
+    assert.equal(1, n)
+    file = fifo()
+    event:clear()
+    loop():add_reader(file, called)
+    settle()
+    local waiting = eddy.create_task(event.wait, event)
+    eddy.sleep(0)
+    file:close()          -- after
+    waiting:await()
+    settle()
+    assert.equal("", watched())
+    assert.equal(2, n)
+    assert.is_false(loop():remove_reader(0x7ffffff))
+  end)
+
+  it("tells the reader and the writer, once each", function()
+    local file, called = fifo(), {}
+    loop():add_reader(file, table.insert, called, "reader")
+    local fd = tonumber(watched():match "reader of descriptor (%d+)")
+    file:close()
+    file = fifo()         -- its number is another's at once
+    loop():add_writer(file, function()
+      called[#called + 1] = "writer"
+      loop():remove_writer(fd)
+    end)
+    assert.matches("<writer of descriptor " .. fd .. ">", watched())
+    while not called[2] do eddy.sleep(0) end
+    settle()
+    assert.same({ "reader", "writer" }, called)
+    assert.equal("", watched())
+    file:close()
+  end)
+
+  it("is not called when it was removed before", function()
     local file = fifo()
     loop():add_reader(file, error, "called")
-    file:close()          -- before libuv has been told
+    settle()
+    local fd = tonumber(watched():match "reader of descriptor (%d+)")
+    file:close()
+    assert.is_true(loop():remove_reader(fd))
     settle()
     assert.equal("", watched())
-    file = fifo()
-    loop():add_reader(file, error, "called")
+  end)
+
+  it("is told of when a stream of eddy's closes it", function()
+    local reader, writer = eddy.pipe()
+    local path, event = "/proc/self/fd/" .. reader:fileno(), eddy.Event()
+    local file = assert(io.open(path))
+    loop():add_reader(file, event.set, event)
+    local fd = tonumber(watched():match "reader of descriptor (%d+)")
+    local stream = eddy.open_pipe(fd)   -- it is the stream's now
     settle()
-    file:close()          -- after
+    assert.is_false(event:is_set())
+    stream:close()
+    event:wait()
     settle()
-    assert.equal("", watched())
+    assert.not_matches("of descriptor", watched())
+    assert.same({ nil, "Bad file descriptor", 9 }, { file:close() })
+    reader:close()
+    writer:close()
+  end)
+
+  it("does not keep a child waiting that writes into it", function()
+    local out = support.sh([[timeout 5 "$EDDY" -e '
+      local pipe, loop, n = io.popen("yes; exit 7"), eddy.get_running_loop(), 0
+      loop:add_reader(pipe, function() n = n + 1 end)
+      repeat eddy.sleep(0.001) until n > 0
+      pipe:close()                      -- waits for the child, which ends as nobody reads
+      print("closed")'; echo $?]])
+    assert.equal("closed\n0\n", out)
   end)
 
   it("does not keep the other end from seeing it", function()
@@ -215,15 +284,13 @@ describe("A descriptor that is closed behind add_reader", function()
     settle()
     local closing = eddy.create_task(function() assert.equal("SIGUSR1", signals()) end)
     eddy.sleep(0)
-    -- Lua's close waits for the shell, which waits for the end of its input: the duplicate must not keep that open.
-    loop():remove_writer(pipe)
-    pipe:close()
+    pipe:close()          -- waits for the shell, which waits for the end of its input
     closing:await()
   end)
 
   it("may be another one by then, which is left alone", function()
     local file = fifo()
-    loop():add_reader(file, error, "called")
+    loop():add_reader(file, function() end)
     settle()
     local fd = tonumber(watched():match "reader of descriptor (%d+)")
     file:close()
@@ -240,7 +307,7 @@ describe("A descriptor that is closed behind add_reader", function()
 
   it("may be another one that is not watched", function()
     local file = fifo()
-    loop():add_reader(file, error, "called")
+    loop():add_reader(file, function() end)
     settle()
     file:close()
     local other = fifo()
@@ -261,8 +328,10 @@ describe("add_reader refuses", function()
   end
 
   it("what is no open descriptor", function()
-    assert.same({ "EBADF", "add_reader" }, { code(loop().add_reader, loop(), 9999, print) })
-    assert.same({ "EBADF", "add_writer" }, { code(loop().add_writer, loop(), 9999, print) })
+    assert.error_matches(function() loop():add_reader(9999, print) end,
+      "^bad argument #1 to 'add_reader' %(descriptor 9999: bad file descriptor%)")
+    assert.error_matches(function() loop():add_writer(9999, print) end,
+      "bad argument #1 to 'add_writer' %(descriptor 9999: bad file descriptor%)")
     assert.is_false(loop():remove_reader(9999))
     assert.equal("", watched())
   end)
@@ -270,6 +339,8 @@ describe("add_reader refuses", function()
   it("a regular file, which is always ready", function()
     local file <close> = io.tmpfile()
     assert.same({ "EPERM", "add_reader" }, { code(loop().add_reader, loop(), file, print) })
+    local _, err = pcall(loop().add_reader, loop(), file, print)
+    assert.matches("^cannot add_reader 'descriptor %d+': operation not permitted", err.message)
     assert.equal("", watched())
   end)
 

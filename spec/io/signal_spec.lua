@@ -46,6 +46,24 @@ describe("eddy.signals", function()
     assert.is_nil(signals:next_nowait())
   end)
 
+  it("gives a signal once, also if a finalizer takes it while its name is made", function()
+    local names, taken = { "VTALRM", "XFSZ" }, {}
+    local signals <close> = eddy.signals("SIG" .. names[1], "SIG" .. names[2])
+    kill(names[1], names[2])
+    settle()
+    local mode = collectgarbage "generational"
+    finally(function() collectgarbage(mode) end)
+    collectgarbage()                    -- no string has the name now: to make it takes memory
+    collectgarbage "stop"
+    setmetatable({}, { __gc = function() table.insert(taken, 1, signals:next_nowait()) end })
+    collectgarbage "restart"            -- from here on whatever takes memory collects
+    local second = signals:next_nowait()
+    assert.is_nil(signals:next_nowait())
+    taken[#taken + 1] = second
+    for i, name in ipairs(names) do assert.equal("SIG" .. name, taken[i]) end
+    assert.equal(2, #taken)
+  end)
+
   it("gives every signal to every iterator", function()
     local one <close> = eddy.signals("SIGUSR1")
     local two <close> = eddy.signals("SIGUSR1", "SIGUSR2")

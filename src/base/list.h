@@ -35,4 +35,9 @@ static inline void eddy__list_remove(eddy__list *link) {
   eddy__list_init(link);
 }
 
+/* Takes all of them out. */
+static inline void eddy__list_clear(eddy__list *list) {
+  while (!eddy__list_empty(list)) eddy__list_remove(list->next);
+}
+
 #endif

@@ -181,6 +181,12 @@ void eddy__callback_event(eddy__callback *cb, bool counted) {
     cb->again++;
 }
 
+void eddy__callback_last(eddy__callback *cb) {
+  cb->repeats = false;
+  cb->again = 0;
+  eddy__callback_event(cb, false);
+}
+
 static void on_due(eddy__timer *t) {
   eddy__callback_soon(eddy__container_of(t, eddy__callback, timer));
 }

@@ -25,6 +25,8 @@ void eddy__callback_when_done(eddy__callback *cb, eddy__future *f);
  * queued already, that is enough, or it is called once more for each event. */
 void eddy__callback_repeat(eddy__callback *cb);
 void eddy__callback_event(eddy__callback *cb, bool counted);
+/* The last event of all: it is called once more, and let go then. */
+void eddy__callback_last(eddy__callback *cb);
 
 /* Takes it out of wherever it is; twice is fine. */
 void eddy__callback_cancel(eddy__callback *cb);

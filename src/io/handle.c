@@ -13,6 +13,7 @@
 #include <unistd.h>
 #endif
 
+#include "base/args.h"
 #include "base/error.h"
 
 /* [-0, +0, -] */
@@ -164,6 +165,15 @@ void eddy__handle_drop(lua_State *L, eddy__handle *h) {
     eddy__handle_close(h);
   }
   if (!h->is_open) h->kind->release(h);
+}
+
+/* [-0, +0, v] */
+void *eddy__handle_again(lua_State *L, int idx, eddy__task *task) {
+  void *memory;
+  memcpy(&memory, lua_touserdata(L, idx), sizeof memory);
+  if (memory != NULL) return memory;
+  eddy__wake_check(L, task);
+  eddy__arg_error(L, idx, "it was collected");
 }
 
 /* [-0, +0, v] */

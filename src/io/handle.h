@@ -55,6 +55,10 @@ bool eddy__handle_has(const eddy__loop *loop, int fd);
 /* The userdata lets go of it. What is open is warned of and closed.   [-0, +0, -] */
 void eddy__handle_drop(lua_State *L, eddy__handle *h);
 
+/* What the userdata at idx points with, for a wait that goes on. Raises when a script has called its finalizer by hand
+ * meanwhile.   [-0, +0, v] */
+void *eddy__handle_again(lua_State *L, int idx, eddy__task *task);
+
 /* Writes "file:line" of the function that called the running C function.   [-0, +0, -] */
 void eddy__place_of_caller(lua_State *L, char *place, size_t size);
 

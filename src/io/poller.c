@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #include "base/args.h"
 #include "base/error.h"
@@ -26,15 +29,86 @@ static const int events_of[ROLES] = {UV_READABLE, UV_WRITABLE};
 typedef struct poller {
   eddy__keeper keeper; /* in loop->handles while anything is open */
   eddy__loop *loop;
-  int fd, own;         /* the script's descriptor; our duplicate */
+  int fd, own;         /* the script's descriptor; what libuv watches in its place */
   dev_t device;
-  ino_t inode;         /* of the file behind it */
+  ino_t inode;         /* of the file behind it, where there is no epoll */
   eddy__callback *callbacks[ROLES];
   uv_poll_t poll;
   uv_prepare_t prepare;
   int open;            /* handles that libuv has */
   bool is_closing, is_dropped;
 } poller;
+
+/* --- what libuv watches in its place ------------------------------------------------------------------------- */
+
+#ifdef __linux__
+/* An epoll of our own, with nothing but the script's descriptor in it. */
+static int open_own(poller *p) {
+  struct epoll_event nothing = {0};
+  p->own = epoll_create1(EPOLL_CLOEXEC);
+  return p->own < 0 || epoll_ctl(p->own, EPOLL_CTL_ADD, p->fd, &nothing) < 0 ? -errno : 0;
+}
+
+static int want(poller *p, int events) {
+  struct epoll_event wanted = {0};
+  wanted.events = ((events & UV_READABLE) != 0 ? EPOLLIN : 0) | ((events & UV_WRITABLE) != 0 ? EPOLLOUT : 0);
+  return epoll_ctl(p->own, EPOLL_CTL_MOD, p->fd, &wanted) < 0 ? -errno : 0;
+}
+
+/* What libuv is to watch our descriptor for, when the script wants `events`. */
+static int own_events(int events) {
+  (void)events;
+  return UV_READABLE;
+}
+
+static int events_now(const poller *p, int status, int events) {
+  struct epoll_event event;
+  if (status < 0) return UV_READABLE | UV_WRITABLE;
+  if (events == 0 || epoll_wait(p->own, &event, 1, 0) <= 0) return 0;
+  if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) return UV_READABLE | UV_WRITABLE;
+  return ((event.events & EPOLLIN) != 0 ? UV_READABLE : 0) | ((event.events & EPOLLOUT) != 0 ? UV_WRITABLE : 0);
+}
+
+static int wanted_events(const poller *p);
+
+/* Whether the script's descriptor is still what it was: an epoll finds nothing else under its number. */
+static bool is_same(poller *p) { return want(p, wanted_events(p)) == 0; }
+#else
+/* A duplicate. uv_poll_init makes the description non-blocking, which others may share: open_poller undoes it. */
+static int open_own(poller *p) {
+  struct stat st;
+  p->own = fcntl(p->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (p->own < 0 || fstat(p->own, &st) < 0) return -errno;
+  p->device = st.st_dev;
+  p->inode = st.st_ino;
+  return 0;
+}
+
+static int want(poller *p, int events) {
+  (void)p, (void)events;
+  return 0;
+}
+
+static int own_events(int events) { return events; }
+
+static int events_now(const poller *p, int status, int events) {
+  (void)p;
+  return status < 0 ? UV_READABLE | UV_WRITABLE : events;
+}
+
+static bool is_same(poller *p) {
+  struct stat st;
+  return fstat(p->fd, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
+}
+#endif
+
+/* What there are callbacks for. */
+static int wanted_events(const poller *p) {
+  int events = 0;
+  for (int i = 0; i < ROLES; i++)
+    if (p->callbacks[i] != NULL) events |= events_of[i];
+  return events;
+}
 
 /* --- libuv's side -------------------------------------------------------------------------------------------- */
 
@@ -45,12 +119,15 @@ static void on_closed(uv_handle_t *uv) {
   if (p->is_dropped) free(p);
 }
 
-static void close_poller(poller *p) {
+/* `gone`: the script's descriptor is. Who waits for it is called once more, to find out. */
+static void end_poller(poller *p, bool gone) {
   if (p->is_closing) return;
   p->is_closing = true;
   for (int i = 0; i < ROLES; i++) {
-    if (p->callbacks[i] != NULL) eddy__callback_cancel(p->callbacks[i]);
+    eddy__callback *callback = p->callbacks[i];
     p->callbacks[i] = NULL;
+    if (callback != NULL && gone) eddy__callback_last(callback);
+    if (callback != NULL && !gone) eddy__callback_cancel(callback);
   }
   if (p->open > 0) {
     uv_close((uv_handle_t *)&p->prepare, on_closed);
@@ -58,6 +135,8 @@ static void close_poller(poller *p) {
   }
   if (p->own >= 0) close(p->own);
 }
+
+static void close_poller(poller *p) { end_poller(p, false); }
 
 static void on_teardown(eddy__keeper *keeper) { close_poller(eddy__container_of(keeper, poller, keeper)); }
 
@@ -69,39 +148,31 @@ static void describe(const eddy__keeper *keeper, char *text, size_t size) {
   snprintf(text, size, "<%s of descriptor %d>", roles, p->fd);
 }
 
-/* Whether the script's descriptor is still what it was. */
-static bool is_same(const poller *p) {
-  struct stat st;
-  return fstat(p->fd, &st) == 0 && st.st_dev == p->device && st.st_ino == p->inode;
-}
-
 /* libuv is about to poll. */
 static void on_prepare(uv_prepare_t *uv) {
   poller *p = uv->data;
-  if (!is_same(p)) close_poller(p);
+  if (!is_same(p)) end_poller(p, true);
 }
 
 static void on_poll(uv_poll_t *uv, int status, int events);
 
 /* Has libuv watch for what there are callbacks for. */
 static int watch(poller *p) {
-  int events = 0;
-  for (int i = 0; i < ROLES; i++)
-    if (p->callbacks[i] != NULL) events |= events_of[i];
-  return uv_poll_start(&p->poll, events, on_poll);
+  int events = wanted_events(p), rc = want(p, events);
+  return rc < 0 ? rc : uv_poll_start(&p->poll, own_events(events), on_poll);
 }
 
 static void on_poll(uv_poll_t *uv, int status, int events) {
   poller *p = uv->data;
   if (p->is_closing) return;
   if (!is_same(p)) {
-    close_poller(p);
+    end_poller(p, true);
     return;
   }
-  for (int i = 0; i < ROLES; i++) /* an error is for both to find out; libuv has stopped then */
-    if (p->callbacks[i] != NULL && (status < 0 || (events & events_of[i]) != 0))
-      eddy__callback_event(p->callbacks[i], false);
-  if (status < 0 && watch(p) < 0) close_poller(p);
+  events = events_now(p, status, events); /* an error is for both to find out; libuv has stopped then */
+  for (int i = 0; i < ROLES; i++)
+    if (p->callbacks[i] != NULL && (events & events_of[i]) != 0) eddy__callback_event(p->callbacks[i], false);
+  if (status < 0 && watch(p) < 0) end_poller(p, true);
 }
 
 /* --- birth and death ----------------------------------------------------------------------------------------- */
@@ -137,7 +208,7 @@ static poller *find(lua_State *L, int pollers, int fd) {
   poller **box = eddy__object_test(L, -1, &type_poller), *p = box == NULL ? NULL : *box;
   if (p == NULL || p->is_closing || p->open == 0) return NULL;
   if (is_same(p)) return p;
-  close_poller(p); /* it was closed, and perhaps its number is used again */
+  end_poller(p, true); /* it was closed, and perhaps its number is used again */
   return NULL;
 }
 
@@ -156,14 +227,12 @@ static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *na
   return p;
 }
 
-/* Opens libuv's side. uv_poll_init makes the description non-blocking, which others may share: it need not be. */
+/* Opens libuv's side. */
 static int open_poller(poller *p) {
-  struct stat st;
-  p->own = fcntl(p->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  if (p->own < 0 || fstat(p->own, &st) < 0) return -errno;
-  p->device = st.st_dev;
-  p->inode = st.st_ino;
-  int flags = fcntl(p->own, F_GETFL), rc = uv_poll_init(p->loop->uv, &p->poll, p->own);
+  int rc = open_own(p);
+  if (rc < 0) return rc;
+  int flags = fcntl(p->own, F_GETFL);
+  rc = uv_poll_init(p->loop->uv, &p->poll, p->own);
   if (rc < 0) return rc;
   (void)uv_prepare_init(p->loop->uv, &p->prepare);
   p->poll.data = p->prepare.data = p;
@@ -176,6 +245,13 @@ static int open_poller(poller *p) {
 }
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
+
+/* A descriptor that is none is the caller's mistake; what the system does not watch is an OSError.   [-0, +0, v] */
+static int refuse(lua_State *L, int rc, int fd, const char *name) {
+  lua_settop(L, 2);
+  if (rc == UV_EBADF) eddy__arg_error(L, 2, lua_pushfstring(L, "descriptor %d: bad file descriptor", fd));
+  return eddy__raise_about(L, rc, name, "descriptor", lua_pushfstring(L, "descriptor %d", fd));
+}
 
 /* loop:add_reader(fd, f, ...), loop:add_writer(fd, f, ...)   [-0, +0, v] */
 static int add(lua_State *L, int role, const char *name) {
@@ -209,7 +285,7 @@ static int add(lua_State *L, int role, const char *name) {
   }
   if (rc == 0) return 0;
   close_poller(p);
-  return eddy__raise(L, rc, name);
+  return refuse(L, rc, fd, name);
 }
 
 static int l_add_reader(lua_State *L) { return add(L, READER, "add_reader"); }

@@ -200,6 +200,7 @@ static int wait_for_end(lua_State *L, eddy__task *task) {
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
+  (void)eddy__handle_again(L, 1, (eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   return wait_for_end(L, (eddy__task *)ctx);
 }

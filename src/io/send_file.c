@@ -196,9 +196,11 @@ static int k_go_on(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   sending *s = lua_touserdata(L, AT_SENDING);
-  eddy__stream *stream = s->stream;
-  if (eddy__wake_cancelled(task)) leave(L, s);
+  eddy__stream *stream = eddy__stream_at(L, AT_STREAM);
+  if (stream == NULL) s->stream = NULL;
+  if (stream == NULL || eddy__wake_cancelled(task)) leave(L, s);
   eddy__wake_check(L, task);
+  eddy__stream_check(L, AT_STREAM);
   if (stream->write_error != 0) return fail(L, s, stream->write_error);
   if (!eddy__stream_is_closing(stream)) return go_on(L, s, task);
   leave(L, s);
@@ -241,7 +243,8 @@ static void work_open(eddy__operation *op) {
 static int finish_open(lua_State *L, eddy__operation *op) {
   eddy__stream *stream = eddy__stream_at(L, AT_STREAM);
   sending *s = lua_touserdata(L, AT_SENDING);
-  if (!may_send(stream)) leave(L, s);
+  if (stream == NULL || !may_send(stream)) leave(L, s);
+  eddy__stream_check(L, AT_STREAM);
   eddy__task *task = check_sender(L, stream);
   s->file = op->fd;
   s->stream = stream;

@@ -31,8 +31,8 @@ typedef struct connection {
   eddy__waiter ended; /* first: told when the task has settled */
   eddy__list member;  /* in server->connections */
   eddy__server *server;
-  eddy__stream *stream;
-  uint32_t anchor; /* of the stream, in the loop */
+  eddy__stream **box; /* the stream's userdata; NULL in it once that was finalized by hand */
+  uint32_t anchor;    /* of it, in the loop */
 } connection;
 
 /* --- the end ------------------------------------------------------------------------------------------------- */
@@ -79,8 +79,8 @@ static void connection_over(eddy__server *s) {
 static void on_ended(eddy__waiter *w, eddy__future *f) {
   (void)f;
   connection *c = (connection *)w;
-  if (!c->server->loop->is_closing) /* else that has closed it, and perhaps freed it */
-    eddy__stream_abort(c->stream); /* does nothing if it is closed, as it should be */
+  if (!c->server->loop->is_closing && *c->box != NULL) /* else that has closed it, and perhaps freed it */
+    eddy__stream_abort(*c->box); /* does nothing if it is closed, as it should be */
   eddy__list_remove(&c->member);
   eddy__loop_drop(c->server->loop, c->anchor);
   connection_over(c->server);
@@ -112,7 +112,8 @@ static void report(lua_State *L, eddy__task *task, int idx) {
 static int k_closed(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   if (status == LUA_YIELD && eddy__wake_cancelled(task)) {
-    eddy__stream_abort(eddy__stream_at(L, 1));
+    eddy__stream *s = eddy__stream_at(L, 1);
+    if (s != NULL) eddy__stream_abort(s);
     eddy__wake_check(L, task);
   }
   if (lua_isnil(L, 2)) return 0;
@@ -124,6 +125,7 @@ static int k_closed(lua_State *L, int status, lua_KContext ctx) {
 /* The handler has returned or raised. 1: the stream, 2: the message handler, 3: the error, if any.  [-0, +0, y] */
 static int k_handled(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
+  eddy__task *task = eddy__running(L, "start_server");
   eddy__stream *s = eddy__stream_at(L, 1);
   if (status == LUA_OK || status == LUA_YIELD) {
     lua_settop(L, 2);
@@ -131,11 +133,12 @@ static int k_handled(lua_State *L, int status, lua_KContext ctx) {
   }
   lua_replace(L, 2);
   lua_settop(L, 2);
+  if (s == NULL) return k_closed(L, LUA_OK, (lua_KContext)task); /* the handler has called its finalizer by hand */
   if (eddy__error_is(L, 2, EDDY_E_CANCELLED))
     eddy__stream_abort(s); /* whoever cancels does not wait for a peer that does not read */
   else
     eddy__stream_close(s);
-  return eddy__stream_wait_closed(L, s, eddy__running(L, "start_server"), k_closed);
+  return eddy__stream_wait_closed(L, s, task, k_closed);
 }
 
 /* The body of the task: 1: the handler, 2: the stream.   [-0, +0, y] */
@@ -183,6 +186,7 @@ static int l_spawn(lua_State *L) {
   if (rc < 0) return eddy__raise(L, rc, "accept");
   a->stream->handle.is_quiet = true; /* it is ours to close */
   memcpy(a->stream->handle.opened_at, s->opened_at, sizeof s->opened_at);
+  eddy__stream **box = lua_touserdata(L, -1);
   lua_pushvalue(L, -1);
   a->anchor = eddy__loop_anchor(L, s->loop);
   a->is_anchored = true;
@@ -190,7 +194,7 @@ static int l_spawn(lua_State *L) {
   connection *c = a->c;
   a->c = NULL;
   c->server = s;
-  c->stream = a->stream;
+  c->box = box;
   c->anchor = a->anchor;
   c->ended.on_settled = on_ended;
   eddy__list_push(&s->connections, &c->member);
@@ -455,7 +459,8 @@ static int for_clients(lua_State *L, void (*f)(eddy__stream *)) {
   eddy__server *s = check(L);
   for (eddy__list *l = s->connections.next, *next; l != &s->connections; l = next) {
     next = l->next;
-    f(eddy__container_of(l, connection, member)->stream);
+    eddy__stream *stream = *eddy__container_of(l, connection, member)->box;
+    if (stream != NULL) f(stream);
   }
   return 0;
 }

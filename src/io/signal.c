@@ -170,7 +170,10 @@ static void describe(const eddy__handle *h, char *text, size_t size) {
   }
 }
 
-static void release(eddy__handle *h) { free(h); }
+static void release(eddy__handle *h) {
+  eddy__list_clear(&((listener *)h)->watchers);
+  free(h);
+}
 
 static const eddy__handle_kind kind_listener = {describe, on_closing, NULL, release};
 
@@ -236,14 +239,17 @@ static int l_signals(lua_State *L) {
   return 4;
 }
 
-/* Takes the signal that came first, if one has.   [-0, +(0|1), m] */
+/* Takes the signal that came first, if one has. Its name comes first, as that may raise; and a finalizer that it runs may
+ * take the signal meanwhile, and others may come.   [-0, +(0|1), m] */
 static int take(lua_State *L, listener *l) {
   luaL_checkstack(L, 1, NULL);
-  int number = eddy__catch_first(&l->catcher);
-  if (number == 0) return 0;
-  push_signal(L, number);
-  eddy__catch_take(&l->catcher);
-  return 1;
+  for (int number; (number = eddy__catch_first(&l->catcher)) != 0; lua_pop(L, 1)) {
+    push_signal(L, number);
+    if (eddy__catch_first(&l->catcher) != number) continue;
+    eddy__catch_take(&l->catcher);
+    return 1;
+  }
+  return 0;
 }
 
 static const eddy__wait wait_signal = {"signals", eddy__park_cancel};
@@ -261,7 +267,7 @@ static int take_or_wait(lua_State *L, listener *l, eddy__task *task) {
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx, *next;
-  listener *l = at(L, 1);
+  listener *l = eddy__handle_again(L, 1, task);
   if (eddy__wake_cancelled(task) && atomic_load(&l->catcher.count) > 0 && (next = eddy__park_first(&l->tasks)) != NULL)
     eddy__task_wake_from(next, l); /* it was woken for a signal that it will not take */
   eddy__wake_check(L, task);
@@ -304,7 +310,7 @@ static int l_tostring(lua_State *L) {
 /* [-0, +0, -] */
 static bool is_ready(lua_State *L, int idx) {
   const listener *l = at(L, idx);
-  return atomic_load(&l->catcher.count) > 0 || is_closed(l);
+  return l == NULL || atomic_load(&l->catcher.count) > 0 || is_closed(l);
 }
 
 /* [-0, +0, v] */

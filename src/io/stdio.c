@@ -174,6 +174,7 @@ static int l_tostring(lua_State *L) {
 /* [-0, +0, -] */
 static bool is_readable(lua_State *L, int idx) {
   const eddy__stdio *s = (const eddy__stdio *)eddy__stream_at(L, idx);
+  if (s == NULL) return true;
   const eddy__stream *stream = &s->stream;
   return eddy__input_size(&stream->in) > 0 || stream->in.eof || stream->in.error != 0 || s->is_ended ||
          stream->is_ending;
@@ -261,7 +262,7 @@ static eddy__stdio *queued_output(lua_State *L) {
   bool is_made = lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[STDOUT_FILENO]) == LUA_TUSERDATA;
   eddy__stdio *s = is_made ? (eddy__stdio *)eddy__stream_at(L, -1) : NULL;
   lua_pop(L, 1);
-  return is_made && eddy__stream_queued(&s->stream) > 0 ? s : NULL;
+  return s != NULL && eddy__stream_queued(&s->stream) > 0 ? s : NULL;
 }
 
 /* Writes what is queued for standard output, then calls upvalue 2. (3: its name.)   [-0, +n, e] */

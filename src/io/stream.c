@@ -47,6 +47,7 @@ void eddy__stream_is_socket(eddy__stream *s) {
 void eddy__stream_release(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
   eddy__input_deinit(&s->in);
+  eddy__list_clear(&s->watchers);
   free(s);
 }
 
@@ -148,7 +149,7 @@ int eddy__stream_wait_closed(lua_State *L, eddy__stream *s, eddy__task *task, lu
 
 /* [-0, +0, v] */
 static int k_wait_closed(lua_State *L, int status, lua_KContext ctx) {
-  eddy__stream *s = eddy__stream_at(L, 1);
+  eddy__stream *s = eddy__handle_again(L, 1, (eddy__task *)ctx);
   if (status == LUA_YIELD) eddy__wake_check(L, (eddy__task *)ctx);
   if (s->write_error == 0 || s->error_was_told) return 0;
   s->error_was_told = true; /* what was queued has not gone out, and no write has said so */
@@ -191,7 +192,7 @@ static int l_tostring(lua_State *L) {
 /* Something can be read at once: bytes, the end, an error.   [-0, +0, -] */
 static bool is_readable(lua_State *L, int idx) {
   const eddy__stream *s = eddy__stream_at(L, idx);
-  return eddy__input_size(&s->in) > 0 || s->in.eof || s->in.error != 0 || eddy__stream_is_closing(s);
+  return s == NULL || eddy__input_size(&s->in) > 0 || s->in.eof || s->in.error != 0 || eddy__stream_is_closing(s);
 }
 
 /* [-0, +0, v] */

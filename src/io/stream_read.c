@@ -251,7 +251,7 @@ static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
 static int k_read(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
-  eddy__stream *s = eddy__stream_at(L, 1);
+  eddy__stream *s = eddy__handle_again(L, 1, task);
   if (s->reader == task) s->reader = NULL; /* a cancelled one may have been followed by another already */
   eddy__wake_check(L, task);
   return go_on(L, s, task);

@@ -279,7 +279,7 @@ static const eddy__wait wait_write = {"write", eddy__park_cancel};
 /* The queue is short enough again, or will never be. Returns the stream.   [-0, +1, v] */
 static int k_write(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  eddy__stream *s = eddy__stream_at(L, 1);
+  eddy__stream *s = eddy__handle_again(L, 1, (eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   if (s->write_error != 0) {
     s->error_was_told = true;

@@ -62,7 +62,10 @@ static void on_closing(eddy__handle *h) {
 
 static void on_closed(eddy__handle *h) { give_block((eddy__udp *)h); }
 
-static void release(eddy__handle *h) { free(h); }
+static void release(eddy__handle *h) {
+  eddy__list_clear(&((eddy__udp *)h)->watchers);
+  free(h);
+}
 
 static const eddy__handle_kind kind_udp = {describe, on_closing, on_closed, release};
 
@@ -221,7 +224,7 @@ static int take_or_wait(lua_State *L, eddy__udp *u, eddy__task *task) {
 static int k_recv(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
-  eddy__udp *u = *(eddy__udp **)lua_touserdata(L, 1);
+  eddy__udp *u = eddy__handle_again(L, 1, task);
   if (eddy__wake_cancelled(task) && (u->first != NULL || u->error != 0)) tell(u); /* another one takes it */
   eddy__wake_check(L, task);
   return take_or_wait(L, u, task);
@@ -263,7 +266,7 @@ static int l_datagrams(lua_State *L) {
 /* [-0, +0, -] */
 static bool is_ready(lua_State *L, int idx) {
   const eddy__udp *u = *(eddy__udp **)lua_touserdata(L, idx);
-  return u->first != NULL || u->error != 0 || is_closed(u);
+  return u == NULL || u->first != NULL || u->error != 0 || is_closed(u);
 }
 
 /* [-0, +0, v] */

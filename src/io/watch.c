@@ -144,8 +144,8 @@ static int next_event(lua_State *L, watch *w, eddy__task *task) {
 
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  watch *w = *(watch **)lua_touserdata(L, 1);
   eddy__task *task = (eddy__task *)ctx;
+  watch *w = eddy__handle_again(L, 1, task);
   if (eddy__wake_cancelled(task) && (w->first != NULL || w->error < 0)) wake_one(w);
   eddy__wake_check(L, task);
   return next_event(L, w, task);

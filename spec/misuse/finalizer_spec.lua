@@ -1,0 +1,154 @@
+-- A finalizer that a script calls by hand, found with Lua's debug library, while a task waits for the object: the wait
+-- ends with an error, and nothing reads memory that is gone.
+
+local eddy = require "eddy"
+local support = require "spec.command.support"
+
+require("eddy.busted").timeout = 5
+
+local function tcp_server()
+  return eddy.start_server(function(conn) conn:read() end, "127.0.0.1", 0)
+end
+
+local function end_server(server)
+  server:close()
+  server:abort_clients()
+  server:wait_closed()
+end
+
+local function fill(stream)
+  stream:set_write_buffer_limits(1, 0)
+  while true do stream:write(("x"):rep(1 << 16)) end
+end
+
+-- Makes an object; returns it, what waits for it, and what ends the rest.
+local WAITS = {
+  ["signals:next"] = function()
+    local signals = eddy.signals "SIGUSR2"
+    return signals, signals.next
+  end,
+  ["select of signals"] = function() return eddy.signals "SIGUSR2", function(object) return eddy.select { object } end end,
+  ["process:wait"] = function()
+    local process = eddy.create_subprocess_exec("sleep", { 0.05 })   -- the end of the child ends the wait
+    return process, process.wait
+  end,
+  ["datagram:recv"] = function()
+    local socket = eddy.open_datagram { local_addr = { "127.0.0.1", 0 } }
+    return socket, socket.recv
+  end,
+  ["select of a datagram socket"] = function()
+    return eddy.open_datagram { local_addr = { "127.0.0.1", 0 } }, function(object) return eddy.select { object } end
+  end,
+  ["pipe:read"] = function()
+    local reader, writer = eddy.pipe()
+    return reader, reader.read, function() writer:abort() end
+  end,
+  ["select of a pipe"] = function()
+    local reader, writer = eddy.pipe()
+    return reader, function(object) return eddy.select { object } end, function() writer:abort() end
+  end,
+  ["pipe:write"] = function()
+    local reader, writer = eddy.pipe()
+    return writer, fill, function() reader:abort() end
+  end,
+  ["pipe:wait_closed"] = function()
+    local reader, writer = eddy.pipe()
+    return reader, reader.wait_closed, function() writer:abort() end
+  end,
+  ["stream_pair:read"] = function()
+    local near, far = eddy.stream_pair()
+    return near, near.read, function() far:abort() end
+  end,
+  ["tcp:read_exactly"] = function()
+    local server = tcp_server()
+    local conn = eddy.open_connection(server:address())
+    return conn, function(object) return object:read_exactly(3) end, function() end_server(server) end
+  end,
+  ["tcp:send_file"] = function()
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write(("x"):rep(8 << 20))
+    file:flush()
+    local server = eddy.start_server(function() eddy.sleep(1000) end, "127.0.0.1", 0)
+    local conn = eddy.open_connection(server:address())
+    return conn, function(object) return object:send_file(path) end, function()
+      os.remove(path)
+      server:close()
+      for _, task in ipairs(eddy.all_tasks()) do
+        if task ~= eddy.current_task() and tostring(task):find("waiting in sleep", 1, true) then task:cancel() end
+      end
+      server:wait_closed()
+    end
+  end,
+  ["fs.watch"] = function()
+    local dir = eddy.fs.mkdtemp "/tmp/eddy-finalizer-XXXXXX"
+    local watch = eddy.fs.watch(dir)
+    return watch, function(object) return object() end, function() eddy.fs.rmdir(dir) end
+  end,
+}
+
+local selects = { ["select of a pipe"] = true }   -- it answers which one; reading is another call
+
+local function settle()
+  while #eddy._handles() > 0 do eddy.sleep(0.002) end
+end
+
+for name, make in pairs(WAITS) do
+  describe(("A task that waits in %s, when the finalizer is called by hand,"):format(name), function()
+    local function try(after)
+      warn "@off"
+      local object, wait, finish = make()
+      local task = eddy.create_task(eddy.pcall, wait, object)
+      eddy.sleep(0)
+      eddy.sleep(0.005)
+      assert.is_false(task:done())
+      debug.getmetatable(object).__gc(object)
+      after(task)
+      local ok, err = pcall(eddy.wait_for, task, 2)
+      warn "@on"
+      if ok then ok, err = task:result() end
+      if finish then finish() end
+      settle()
+      return task, ok, err
+    end
+
+    it("goes on with an error", function()
+      local _, ok, err = try(function() end)
+      assert.equal(selects[name] or false, ok, tostring(err))
+      assert.is_false(eddy.is_error(err, eddy.TimeoutError))
+      if not ok then assert.matches("collected", tostring(err)) end
+    end)
+
+    it("can be cancelled at the same time", function()
+      local task = try(function(task) task:cancel() end)
+      assert.is_true(task:done())
+    end)
+  end)
+end
+
+describe("A finalizer called by hand", function()
+  it("in the handler of a server leaves the server as it is", function()
+    warn "@off"
+    local server
+    server = eddy.start_server(function(conn)
+      assert(conn:read(1))
+      debug.getmetatable(conn).__gc(conn)
+      eddy.sleep(0.01)
+      server:close_clients()
+    end, "127.0.0.1", 0)
+    for _ = 1, 2 do
+      local conn <close> = eddy.open_connection(server:address())
+      conn:write "x"
+      assert.is_nil(conn:read())
+    end
+    warn "@on"
+    server:close()
+    server:wait_closed()
+  end)
+
+  it("of standard output leaves print as it is", function()
+    local out = support.sh([["$EDDY" -e 'print "before" eddy.stdout:write("queued\n")
+      debug.getmetatable(eddy.stdout).__gc(eddy.stdout) print "after" io.write("end\n")' 2>/dev/null; echo $?]])
+    assert.equal("before\nqueued\n0\n", out)   -- it was closed: what comes after goes nowhere
+  end)
+end)
