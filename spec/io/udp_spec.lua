@@ -416,6 +416,34 @@ describe("A datagram socket", function()
     assert.same({ "true\n", "" }, { out, err })
   end)
 
+  it("gives a datagram once, also if a finalizer takes it while its text is made", function()
+    local receiver, sender, taken = bound(), bound(), {}
+    receiver:recv_nowait()   -- from now on it reads
+    for _, text in ipairs { "one", "two", "three" } do sender:send(text:rep(1000), receiver:sockname()) end
+    for _ = 1, 5 do eddy.sleep(0.002) end
+    local mode = collectgarbage "generational"
+    finally(function() collectgarbage(mode) end)
+    collectgarbage()
+    collectgarbage "stop"
+    setmetatable({}, { __gc = function() table.insert(taken, 1, (receiver:recv_nowait())) end })
+    collectgarbage "restart"
+    local own = receiver:recv_nowait()
+    taken[#taken + 1] = own
+    while true do
+      local data = receiver:recv_nowait()
+      if not data then break end
+      taken[#taken + 1] = data
+    end
+    local seen = {}
+    for _, data in ipairs(taken) do
+      assert.is_nil(seen[data])
+      seen[data] = true
+    end
+    assert.equal(3, #taken)
+    receiver:close()
+    sender:close()
+  end)
+
   it("sends to others while a peer's queue is full", function()
     local receiver, sender = bound(), bound()
     local host, port = receiver:sockname()

@@ -27,7 +27,9 @@ local WAITS = {
     local signals = eddy.signals "SIGUSR2"
     return signals, signals.next
   end,
-  ["select of signals"] = function() return eddy.signals "SIGUSR2", function(object) return eddy.select { object } end end,
+  ["select of signals"] = function()
+    return (eddy.signals "SIGUSR2"), function(object) return eddy.select { object } end
+  end,
   ["process:wait"] = function()
     local process = eddy.create_subprocess_exec("sleep", { 0.05 })   -- the end of the child ends the wait
     return process, process.wait

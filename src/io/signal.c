@@ -239,8 +239,8 @@ static int l_signals(lua_State *L) {
   return 4;
 }
 
-/* Takes the signal that came first, if one has. Its name comes first, as that may raise; and a finalizer that it runs may
- * take the signal meanwhile, and others may come.   [-0, +(0|1), m] */
+/* Takes the signal that came first, if one has. The name is made before, as that may raise; a finalizer that runs
+ * meanwhile may take the signal.   [-0, +(0|1), m] */
 static int take(lua_State *L, listener *l) {
   luaL_checkstack(L, 1, NULL);
   for (int number; (number = eddy__catch_first(&l->catcher)) != 0; lua_pop(L, 1)) {

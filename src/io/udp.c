@@ -192,14 +192,18 @@ static int raise_error(lua_State *L, eddy__udp *u, int rc) {
 
 /* Pushes the datagram that came first, with its sender, if there is one.   [-0, +(0|3), v] */
 static int take(lua_State *L, eddy__udp *u) {
-  eddy__datagram *d = u->first;
-  if (d == NULL && u->error != 0) return raise_error(L, u, u->error);
-  if (d == NULL) return 0;
+  int top = lua_gettop(L), n;
+  eddy__datagram *d;
   luaL_checkstack(L, 4, NULL);
-  eddy__address from = d->from;
-  lua_pushlstring(L, d->data, d->size);
-  int n = 1 + eddy__address_push(L, &from);
-  if (u->first != d) return n; /* a finalizer has taken it, too, or has closed the socket */
+  do {
+    lua_settop(L, top);
+    d = u->first;
+    if (d == NULL && u->error != 0) return raise_error(L, u, u->error);
+    if (d == NULL) return 0;
+    eddy__address from = d->from;
+    lua_pushlstring(L, d->data, d->size);
+    n = 1 + eddy__address_push(L, &from);
+  } while (u->first != d); /* a finalizer has taken it, or has closed the socket */
   u->first = d->next;
   if (d->next == NULL) u->last = &u->first;
   u->kept -= sizeof *d + d->size;
@@ -214,8 +218,8 @@ static int k_recv(lua_State *L, int status, lua_KContext ctx);
 /* [-0, +n, y] */
 static int take_or_wait(lua_State *L, eddy__udp *u, eddy__task *task) {
   if (is_closed(u)) return 0;
-  int n = take(L, u), rc = start(u);
-  if (n > 0) return n; /* an error of start comes again */
+  int n = take(L, u), rc = n == 0 && is_closed(u) ? 0 : start(u);
+  if (n > 0 || is_closed(u)) return n; /* an error of start comes again */
   if (rc < 0) return raise_error(L, u, rc);
   task->waits_for = u;
   return eddy__park(L, task, &u->receivers, &wait_recv, k_recv);

@@ -130,7 +130,11 @@ static int next_event(lua_State *L, watch *w, eddy__task *task) {
   if (e != NULL) {
     lua_pushstring(L, e->name);
     lua_pushstring(L, e->is_rename ? "rename" : "change");
-    if (w->first == e) drop_first(w); /* else a finalizer has taken it, too */
+    if (w->first != e) { /* a finalizer has taken it, or has closed the watch */
+      lua_pop(L, 2);
+      return next_event(L, w, task);
+    }
+    drop_first(w);
     if (w->first != NULL || w->error < 0) wake_one(w);
     return 2;
   }

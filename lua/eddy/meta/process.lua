@@ -64,14 +64,14 @@ function Loop:remove_signal_handler(signal) end
 ---A descriptor: its number, a file of Lua's `io`, an object with a method `fileno`.
 ---@alias eddy.Descriptor integer|file*|{ fileno: fun(self): integer }
 
----Calls f(...) again and again while something can be read from the descriptor, until it is removed; replaces the reader
----that is there. For C modules that have sockets of their own. Other holders of the descriptor see no change: it stays
----blocking if it was.
+---Calls f(...) again and again while something can be read from the descriptor, until it is removed; replaces the
+---reader that is there. For C modules that have sockets of their own. Other holders of the descriptor see no change: it
+---stays blocking if it was.
 ---
----Remove it before the descriptor is closed. If it is closed all the same, f is called once more, so that who waits goes
----on and finds out, and then forgotten. That is noticed before the loop polls the next time: at once for a close in the
----loop's own thread; one in another thread does not wake a loop that waits. What the descriptor's number means by then is
----for f to know.
+---Remove it before the descriptor is closed. If it is closed all the same, f is called once more, so that who waits
+---goes on and finds out, and then forgotten. That is noticed before the loop polls the next time: at once for a close
+---in the loop's own thread; one in another thread does not wake a loop that waits. What the number means by then is for
+---f to know.
 ---
 ---Raises: a bad argument for what is no open descriptor; OSError EPERM for a regular file, which is always ready;
 ---RuntimeError for a stream's descriptor.
