@@ -181,6 +181,21 @@ void eddy__cancel_now(lua_State *L, eddy__task *task) {
 
 bool eddy__cancel_pass(eddy__cancelling *c, eddy__future *f, int idx) { return ask(c, f, idx); }
 
+/* [-0, +1, m] */
+void eddy__cancelled_push(lua_State *L, const eddy__runtime *rt) {
+  lua_createtable(L, 0, 0);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->cancelled_class);
+  lua_setmetatable(L, -2);
+}
+
+/* [-0, +0, -] */
+bool eddy__cancelled_is(lua_State *L, const eddy__runtime *rt, int idx) {
+  if (!lua_getmetatable(L, idx)) return false;
+  const void *class = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return class == rt->cancelled || eddy__error_is(L, idx, EDDY_E_CANCELLED);
+}
+
 int eddy__uncancel(eddy__task *task) {
   if (task->cancelling > 0 && --task->cancelling == 0) task->must_cancel = false;
   return task->cancelling;
@@ -401,7 +416,7 @@ static int l_move_on_after(lua_State *L) {
 static int k_pcall(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   bool failed = status != LUA_OK && status != LUA_YIELD;
-  if (failed && eddy__error_is(L, -1, EDDY_E_CANCELLED)) return lua_error(L);
+  if (failed && eddy__cancelled_is(L, eddy__runtime_of(L), -1)) return lua_error(L);
   if (failed) {
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
@@ -472,4 +487,8 @@ void eddy__cancel_room(lua_State *L, eddy__runtime *rt) {
   else
     lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
+  if (rt->cancelled_class != 0) return;
+  eddy__error_class_push(L, EDDY_E_CANCELLED);
+  rt->cancelled = lua_topointer(L, -1);
+  rt->cancelled_class = luaL_ref(L, LUA_REGISTRYINDEX);
 }

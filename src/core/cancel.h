@@ -39,6 +39,11 @@ void eddy__cancel_now(lua_State *L, eddy__task *task);
 /* The request that most waits use: undo_ has unlinked what it had linked; then this. */
 #define eddy__cancel_wait(task) ((void)eddy__task_wake((task), EDDY_WAKE_CANCEL))
 
+/* Pushes a CancelledError without a message; whether the value at idx is a CancelledError. They are what these two of
+ * error.h do, without a search in the registry.   [-0, +1, m] and [-0, +0, -] */
+void eddy__cancelled_push(lua_State *L, const eddy__runtime *rt);
+bool eddy__cancelled_is(lua_State *L, const eddy__runtime *rt, int idx);
+
 /* Takes one request back; at 0 an undelivered one is dropped. Returns how many are left. */
 int eddy__uncancel(eddy__task *task);
 

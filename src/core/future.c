@@ -26,7 +26,7 @@ void eddy__future_init(eddy__future *f, eddy__loop *loop) {
 
 /* [-0, +1, m] */
 eddy__future *eddy__future_new(lua_State *L, eddy__loop *loop) {
-  eddy__future *f = eddy__object_new(L, &eddy__type_future, sizeof *f, EDDY_UV_COUNT);
+  eddy__future *f = eddy__object_make(L, &eddy__type_future, loop->rt->future_meta, sizeof *f, EDDY_UV_COUNT);
   eddy__future_init(f, loop);
   return f;
 }
@@ -78,7 +78,7 @@ void eddy__future_resolve(lua_State *L, eddy__future *f, int idx, int n) {
 
 /* [-1, +0, m] */
 void eddy__future_fail(lua_State *L, eddy__future *f, int idx) {
-  bool cancelled = eddy__error_is(L, -1, EDDY_E_CANCELLED);
+  bool cancelled = eddy__cancelled_is(L, f->loop->rt, -1);
   bool awaited = !eddy__list_empty(&f->waiters);
   lua_setiuservalue(L, idx, EDDY_UV_VALUE);
   eddy__future_settle(f, cancelled ? EDDY_F_CANCELLED : EDDY_F_FAILED);
@@ -113,7 +113,8 @@ void eddy__future_error(lua_State *L, eddy__future *f, int idx) {
   eddy__future_retrieved(f);
   lua_getiuservalue(L, idx, EDDY_UV_VALUE);
   if (f->state != EDDY_F_CANCELLED || !lua_isnil(L, -1)) return;
-  eddy__error_wrap(L, EDDY_E_CANCELLED); /* the same one for everybody from now on */
+  lua_pop(L, 1);
+  eddy__cancelled_push(L, f->loop->rt); /* the same one for everybody from now on */
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, idx, EDDY_UV_VALUE);
 }
@@ -233,7 +234,6 @@ static int l_set_exception(lua_State *L) {
 static int l_cancel(lua_State *L) {
   eddy__future *f = eddy__future_check(L, 1);
   lua_settop(L, 2);
-  luaL_checkstack(L, 12, NULL);
   int err = 0;
   if (!lua_isnil(L, 2) && eddy__future_pending(f)) {
     eddy__error_wrap(L, EDDY_E_CANCELLED);
@@ -273,9 +273,7 @@ static int l_get_loop(lua_State *L) {
 
 /* f:await() -> results   [-0, +n, y] */
 static int l_await(lua_State *L) {
-  eddy__future *f = eddy__future_check(L, 1);
-  lua_settop(L, 1);
-  return eddy__await_future(L, f);
+  return eddy__await_future(L, eddy__future_check(L, 1));
 }
 
 /* [-0, +1, v] */
@@ -302,7 +300,6 @@ static int l_gc(lua_State *L) {
 
 /* [-0, +0, m] */
 void eddy__future_room(lua_State *L, eddy__runtime *rt) {
-  (void)rt;
   static const luaL_Reg methods[] = {{"done", l_done},
                                      {"cancelled", l_cancelled},
                                      {"result", l_result},
@@ -317,5 +314,8 @@ void eddy__future_room(lua_State *L, eddy__runtime *rt) {
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &eddy__type_future, NULL, methods, meta, lua_gettop(L) - 1);
-  lua_pop(L, 1);
+  if (rt->future_meta == 0)
+    rt->future_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+  else
+    lua_pop(L, 1);
 }

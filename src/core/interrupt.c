@@ -111,7 +111,8 @@ void eddy__interrupt_left(lua_State *L, const eddy__loop *loop, int idx) {
 
 int eddy__interrupt_news(eddy__interrupt *i) {
   int news = i->count - i->seen;
+  if (news == 0) return 0;
   i->seen = i->count;
-  if (news > 0) i->first = 0;
+  i->first = 0;
   return news;
 }

@@ -300,13 +300,13 @@ static uint64_t next_random(eddy__loop *loop) { /* xorshift64* (Vigna, 2016) */
   return x * 2685821657736338717u;
 }
 
-/* Shuffles the tasks among the first n in the queue; callbacks keep their places. */
-static void shuffle(eddy__loop *loop, size_t n) {
+/* Shuffles the tasks in the queue; callbacks keep their places. */
+static void shuffle(eddy__loop *loop) {
+  size_t n = loop->ready;
   eddy__ready **at = malloc(n * sizeof *at);
   if (at == NULL) return; /* an order is still an order */
   size_t tasks = 0, i = 0;
-  eddy__ready *rest = loop->first_ready;
-  for (; i < n; i++, rest = rest->next) at[i] = rest;
+  for (eddy__ready *r = loop->first_ready; i < n; i++, r = r->next) at[i] = r;
   eddy__ready **task = malloc(n * sizeof *task);
   if (task != NULL) {
     for (i = 0; i < n; i++)
@@ -320,33 +320,32 @@ static void shuffle(eddy__loop *loop, size_t n) {
     for (i = 0, tasks = 0; i < n; i++)
       if (eddy__task_is(at[i])) at[i] = task[tasks++];
     for (i = 0; i + 1 < n; i++) at[i]->next = at[i + 1];
-    at[n - 1]->next = rest;
+    at[n - 1]->next = NULL;
     loop->first_ready = at[0];
-    if (rest == NULL) loop->last_ready = &at[n - 1]->next;
     free(task);
   }
   free(at);
 }
 
 /* So many that they do not fit into the cache: asks for the memory of those that are to run soon. Each is anchored. */
-static void look_ahead(eddy__ready *r) {
-  eddy__ready *next = r->next;
-  if (next == NULL) return;
+static void look_ahead(eddy__ready *next) {
   if (next->next != NULL) eddy__task_prefetch(next->next);
   eddy__task_prefetch_stack(next);
 }
 
-/* Runs the first n of the queue. */
-static void run_ready(eddy__loop *loop, size_t n) {
-  if (loop->seed != 0 && n > 1) shuffle(loop, n);
-  loop->until_clock -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
-  loop->until_poll -= (int)(n < POLL_STEPS ? n : POLL_STEPS);
-  bool many = n > MANY;
-  while (n-- > 0) {
-    eddy__ready *r = loop->first_ready;
-    if (many) look_ahead(r);
-    loop->first_ready = r->next;
-    if (r->next == NULL) loop->last_ready = &loop->first_ready;
+/* Runs what is in the queue. What that makes ready stands in a new one. */
+static void run_ready(eddy__loop *loop) {
+  size_t n = loop->ready;
+  if (loop->seed != 0 && n > 1) shuffle(loop);
+  int steps = n < POLL_STEPS ? (int)n : POLL_STEPS;
+  loop->until_clock -= steps;
+  loop->until_poll -= steps;
+  eddy__ready *r = loop->first_ready, *next;
+  loop->first_ready = NULL;
+  loop->last_ready = &loop->first_ready;
+  for (; r != NULL; r = next) {
+    next = r->next;
+    if (n > MANY && next != NULL) look_ahead(next);
     loop->ready--;
     r->run(r);
   }
@@ -362,8 +361,8 @@ static int turn(eddy__loop *loop, bool is_last) {
   } else if (loop->until_clock <= 0) {
     glance(loop);
   }
-  eddy__timers_fire(&loop->timers, loop->clock.now);
-  run_ready(loop, loop->ready);
+  if (loop->timers.n > 0) eddy__timers_fire(&loop->timers, loop->clock.now);
+  run_ready(loop);
   return 0;
 }
 
@@ -438,8 +437,8 @@ bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
       glance(loop);
     }
     loop->turns++;
-    eddy__timers_fire(&loop->timers, loop->clock.now);
-    run_ready(loop, loop->ready);
+    if (loop->timers.n > 0) eddy__timers_fire(&loop->timers, loop->clock.now);
+    run_ready(loop);
   } while (uv_hrtime() - start < budget);
   bool more = loop->ready > 0;
   eddy__post_rest(loop); /* from now on mail makes the backend's descriptor readable */

@@ -56,8 +56,8 @@ struct eddy__loop {
   uv_async_t async; /* wakes poll from other threads and from signals */
   int internal_open; /* wake and async: how many still wait for their close callback */
 
-  eddy__ready *first_ready, **last_ready;
-  size_t ready;        /* how many */
+  eddy__ready *first_ready, **last_ready; /* the queue; that of the turn under way is run_ready's */
+  size_t ready;        /* how many are in both */
   eddy__timers timers;
   eddy__clock clock;
   uint64_t last_poll, last_glance; /* uv_hrtime() */

@@ -54,7 +54,9 @@ typedef struct eddy__runtime {
   bool has_refused;     /* once: such a thread's stack may hold what it was resumed with */
   eddy__nesting nest;
 
-  int task_meta, timeout_meta; /* metatables: their keys in the registry, the quickest way there */
+  int task_meta, future_meta, timeout_meta; /* metatables: their keys in the registry, the quickest way there */
+  int cancelled_class;         /* CancelledError likewise; and its address */
+  const void *cancelled;
 
   /* What keeps tasks and coroutines alive. A slot is a key of the registry that luaL_ref has given us for good, with a
    * task that lives, a coroutine of the pool or a timeout; free slots are a stack, with room for all. */

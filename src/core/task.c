@@ -517,12 +517,12 @@ bool eddy__wake_take(lua_State *L, eddy__task *task) {
   task->wake = EDDY_WAKE_NORMAL;
   if (task->has_message) {
     eddy__task_push(L, task);
-    lua_getiuservalue(L, -1, EDDY_UV_VALUE);
-    lua_replace(L, -2);
-  } else {
-    lua_pushnil(L);
+    bool has = lua_getiuservalue(L, -1, EDDY_UV_VALUE) != LUA_TNIL;
+    lua_remove(L, -2);
+    if (has) return true;
+    lua_pop(L, 1);
   }
-  if (lua_isnil(L, -1)) eddy__error_wrap(L, EDDY_E_CANCELLED); /* of the nil: no message */
+  eddy__cancelled_push(L, task->future.loop->rt);
   return true;
 }
 
@@ -540,10 +540,10 @@ void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline) {
 
 /* [-1, +1, m] */
 int eddy__task_msgh(lua_State *L) {
-  lua_settop(L, 1);
-  eddy__runtime *rt = eddy__runtime_find(L);
+  eddy__runtime *rt = eddy__runtime_here;
+  if (rt == NULL || rt->leaf != L || rt->current == NULL || eddy__cancelled_is(L, rt, 1)) return 1;
   eddy__task *task = rt->current;
-  if (task == NULL || rt->leaf != L || eddy__error_is(L, 1, EDDY_E_CANCELLED)) return 1;
+  lua_settop(L, 1);
   eddy__task_push(L, task);
   eddy__future_extra(L, 2, EDDY_EX_RAISED);
   eddy__future_extra(L, 2, EDDY_EX_TRACEBACK);

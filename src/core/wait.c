@@ -23,17 +23,6 @@ static eddy__future *future_at(lua_State *L, int idx, size_t i) {
   return f;
 }
 
-/* Raises before anything is linked when one of them belongs to another loop.   [-0, +0, v] */
-static void check_all(lua_State *L, eddy__task *task, int idx, size_t n, const char *name) {
-  for (size_t i = 1; i <= n; i++) {
-    eddy__future *f = future_at(L, idx, i);
-    if (!eddy__future_pending(f)) continue;
-    if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': a task cannot await itself", name);
-    if (f->loop != task->future.loop || f->generation != task->future.generation)
-      eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the future belongs to another loop", name);
-  }
-}
-
 /* --- wait -------------------------------------------------------------------------------------------- */
 
 enum { ALL, FIRST, FIRST_FAILURE };
@@ -118,28 +107,25 @@ static int l_wait(lua_State *L) {
   eddy__task_push(L, task);
   lua_setiuservalue(L, BLOCK, 1); /* its finalizer may need it */
   w->task = task;
-  w->n = n;
   w->condition = condition;
-  check_all(L, task, FUTURES, n, "wait");
-  bool enough = false;
-  for (size_t i = 0; i < n; i++) {
-    eddy__future *f = future_at(L, FUTURES, i + 1);
-    eddy__list_init(&w->waiters[i].link);
-    w->waiters[i].on_settled = on_settled;
-    w->waiters[i].owner = w;
-    if (eddy__future_pending(f))
-      w->left++;
-    else
-      enough = enough || is_enough(w, f);
-  }
-  if (enough || w->left == 0) return eddy__give_way(L, task, k_wait);
   eddy__task_deadline(L, task, eddy__clock_after(&task->future.loop->clock, timeout));
-  for (size_t i = 0; i < n; i++) {
-    eddy__future *f = future_at(L, FUTURES, i + 1);
-    if (eddy__future_pending(f)) eddy__future_watch(f, &w->waiters[i]);
-  }
   task->waits_for = w;
   w->linked = true;
+  bool enough = false;
+  for (; w->n < n; w->n++) {
+    eddy__waiter *waiter = &w->waiters[w->n];
+    eddy__future *f = future_at(L, FUTURES, w->n + 1);
+    eddy__list_init(&waiter->link);
+    waiter->on_settled = on_settled;
+    waiter->owner = w;
+    if (eddy__future_pending(f)) {
+      w->left++;
+      eddy__future_watch(f, waiter);
+    } else {
+      enough = enough || is_enough(w, f);
+    }
+  }
+  if (enough || w->left == 0) return eddy__give_way(L, task, k_wait);
   return eddy__suspend(L, task, &wait_wait, k_wait);
 }
 
@@ -196,6 +182,18 @@ static bool is_waited_for(completion *c) {
   return false;
 }
 
+/* The futures of the table at idx; raises before anything waits when one of them belongs to another loop.
+ *   [-0, +0, v] */
+static void check_all(lua_State *L, eddy__task *task, int idx, size_t n) {
+  for (size_t i = 1; i <= n; i++) {
+    eddy__future *f = future_at(L, idx, i);
+    if (!eddy__future_pending(f)) continue;
+    if (f == &task->future) eddy__error_throw(L, EDDY_E_RUNTIME, "'as_completed': a task cannot await itself");
+    if (f->loop != task->future.loop || f->generation != task->future.generation)
+      eddy__error_throw(L, EDDY_E_RUNTIME, "'as_completed': the future belongs to another loop");
+  }
+}
+
 /* 1: the object. The next task, or nil, or a wait for it.   [-0, +1, y] */
 static int next_one(lua_State *L, completion *c) {
   if (c->given < c->came) {
@@ -208,7 +206,7 @@ static int next_one(lua_State *L, completion *c) {
   if (is_waited_for(c))
     eddy__error_throw(L, EDDY_E_RUNTIME, "another task waits for the next one of this as_completed");
   lua_getiuservalue(L, 1, 1);
-  check_all(L, task, lua_gettop(L), c->n, "as_completed");
+  check_all(L, task, lua_gettop(L), c->n);
   lua_settop(L, 1);
   if (c->deadline != EDDY_NEVER && c->deadline <= eddy__clock_now(&task->future.loop->clock)) {
     lua_pushnil(L);

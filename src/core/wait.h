@@ -20,7 +20,7 @@ void eddy__awaitable_check(lua_State *L, int arg);
 /* Awaits the value at index 1, with nothing above it, in the running task; `return` its result.  [-0, +n, y] */
 int eddy__await(lua_State *L);
 
-/* The same for a future at index 1.   [-0, +n, y] */
+/* The same for a future at index 1, with anything above it.   [-0, +n, y] */
 int eddy__await_future(lua_State *L, eddy__future *f);
 
 /* Pushes eddy.await, to be called with what it awaits.   [-0, +1, m] */
