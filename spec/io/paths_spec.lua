@@ -58,20 +58,27 @@ describe("eddy.fs.link and symlink", function()
 end)
 
 describe("eddy.fs.copy", function()
-  it("copies contents and mode", function()
+  it("copies contents, and permissions to a new file as cp does", function()
     local dir = folder()
     for _, size in ipairs { 0, 1, 100000, 20000000 } do
       local data = ("0123456789abcdef"):rep(size // 16) .. ("x"):rep(size % 16)
       fs.write_file(dir .. "/a", data)
-      fs.chmod(dir .. "/a", octal "640")
       fs.write_file(dir .. "/b", ("old"):rep(100))
       fs.copy(dir .. "/a", dir .. "/b")
       assert.is_true(fs.read_file(dir .. "/b") == data)
-      assert.equal(octal "640", fs.stat(dir .. "/b").mode)
     end
-    fs.chmod(dir .. "/a", octal "400")
-    fs.copy(dir .. "/a", dir .. "/c")
-    assert.equal(octal "400", fs.stat(dir .. "/c").mode)
+    for i, mode in ipairs { "640", "400", "777", "666", "6755", "4711", "2770", "1644" } do
+      local copy, other, kept = dir .. "/copy" .. i, dir .. "/cp" .. i, dir .. "/kept" .. i
+      fs.chmod(dir .. "/a", octal(mode))
+      fs.write_file(kept, "old")
+      fs.chmod(kept, octal "604")
+      fs.copy(dir .. "/a", copy)
+      fs.copy(dir .. "/a", kept)
+      eddy.exec("cp", { dir .. "/a", other })
+      assert.equal(fs.stat(other).mode, fs.stat(copy).mode, mode)
+      assert.equal(0, fs.stat(copy).mode & octal "7000")
+      assert.equal(octal "604", fs.stat(kept).mode)   -- a file that is there keeps its own
+    end
   end)
 
   it("copies files that do not know their size", function()

@@ -261,6 +261,22 @@ describe("eddy.fs.remove with recursive", function()
     pcall(task.await, task)
   end)
 
+  it("removes the top where it has found it, though its path leads elsewhere by then", function()
+    local dir = folder()
+    fs.mkdir(dir .. "/a/top", { parents = true })
+    fs.mkdir(dir .. "/other/top", { parents = true })   -- empty
+    for i = 1, 20000 do assert(io.open(dir .. "/a/top/f" .. i, "w")):close() end
+    fs.utime(dir .. "/a/top", 1, 1)
+    local task = eddy.create_task(fs.remove, dir .. "/a/top", { recursive = true })
+    while fs.stat(dir .. "/a/top").mtime == 1 do eddy.sleep(0) end   -- the first file is gone
+    assert(os.rename(dir .. "/a", dir .. "/away"))
+    fs.symlink("other", dir .. "/a")
+    assert.is_false(task:done())
+    task:await()
+    assert.is_true(fs.exists(dir .. "/other/top"))
+    assert.is_false(fs.exists(dir .. "/away/top"))
+  end)
+
   it("never follows a link that is put in the way of it", function()
     if not os.execute("python3 -c '' 2>/dev/null") then pending("no python3 here") end
     local dir = folder()

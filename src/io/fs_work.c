@@ -281,15 +281,16 @@ int eddy__fs_replace(const char *path, const char *data, size_t size, int mode, 
 
 /* --- copy ---------------------------------------------------------------------------------------------------- */
 
-/* Opens the copy; *created: it was not there before. `from` must not be cut off by it. */
+/* Opens the copy; *created: it was not there before. `from` must not be cut off by it. As of cp: a new file has the
+ * source's permissions less the umask, without its rights of others (set-id bits); one that was there keeps its own. */
 static int open_copy(const char *to, const uv_stat_t *from, bool exclusive, bool *created) {
   int mode = (int)(from->st_mode & 0777), rc;
   uv_stat_t stat;
   bool special;
-  int fd = eddy__fs_open(to, O_WRONLY | O_CREAT | O_EXCL, mode | 0200);
+  int fd = eddy__fs_open(to, O_WRONLY | O_CREAT | O_EXCL, mode);
   *created = fd >= 0;
   if (fd != UV_EEXIST || exclusive) return fd;
-  fd = eddy__fs_open_file(to, O_WRONLY | O_CREAT, mode | 0200, &stat, &special); /* the end of a link, too */
+  fd = eddy__fs_open_file(to, O_WRONLY | O_CREAT, mode, &stat, &special); /* the end of a link, too */
   if (fd < 0) return fd;
   uv_fs_t req;
   rc = special ? UV_EINVAL : 0;
@@ -350,11 +351,6 @@ int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic
   if (rc >= 0) {
     *syscall = "copy";
     rc = copy_bytes(in, out, stop);
-    uv_fs_t req;
-    if (rc == 0) {
-      uv_fs_fchmod(NULL, &req, out, (int)(stat.st_mode & 07777), NULL);
-      rc = result(&req);
-    }
     int closed = eddy__fs_close(out);
     if (rc == 0) rc = closed;
     if (rc < 0 && created) unlink_file(to);

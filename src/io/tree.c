@@ -181,7 +181,7 @@ enum { OPEN_LEVELS = 32 };
 typedef struct removal {
   level *levels;
   size_t n, cap;
-  int at;            /* where the top's name stands */
+  int at;            /* the directory in which the top stands, or a libuv code */
   const char *what;  /* failed */
 } removal;
 
@@ -296,6 +296,22 @@ static int remove_levels(removal *r, const atomic_bool *stop) {
   return 0;
 }
 
+/* Opens the directory in which the top stands, whatever links lead there: what is there is removed by its name alone, as
+ * the path may lead elsewhere before the end. `slash`: the last one of the path, or NULL. */
+static int open_parent(char *top, char *slash) {
+#ifdef O_PATH
+  enum { SEARCH = O_PATH }; /* it need not be readable */
+#else
+  enum { SEARCH = 0 };
+#endif
+  if (slash == NULL) return open_dir(AT_FDCWD, ".", SEARCH);
+  if (slash == top) return open_dir(AT_FDCWD, "/", SEARCH);
+  *slash = '\0';
+  int fd = open_dir(AT_FDCWD, top, SEARCH);
+  *slash = '/';
+  return fd;
+}
+
 /* The path without slashes at its end, which would make the kernel follow a link. NULL without memory. */
 static char *trimmed(const char *path) {
   size_t n = strlen(path);
@@ -308,18 +324,20 @@ static char *trimmed(const char *path) {
 }
 
 int eddy__tree_remove(const char *path, const atomic_bool *stop, const char **syscall) {
-  removal r = {NULL, 0, 0, AT_FDCWD, "unlink"};
+  removal r = {NULL, 0, 0, -1, "unlink"};
   *syscall = "unlink";
   if (unlinkat(AT_FDCWD, path, 0) == 0) return 0;
   if (errno != EISDIR && errno != EPERM) return -errno;
   char *top = trimmed(path);
   if (top == NULL) return UV_ENOMEM;
-  const char *slash = strrchr(top, '/'), *name = slash == NULL ? top : slash + 1;
+  char *slash = strrchr(top, '/'), *name = slash == NULL ? top : slash + 1;
   int rc = is_dot(name) ? UV_EINVAL : *name == '\0' && *top == '/' ? UV_EBUSY
                                                                    : 0; /* not the folder we stand in, nor all */
-  if (rc == 0) rc = remove_entry(&r, AT_FDCWD, top);
+  if (rc == 0) rc = r.at = open_parent(top, slash);
+  if (rc >= 0) rc = remove_entry(&r, r.at, name);
   if (rc == 0) rc = remove_levels(&r, stop);
   while (r.n > 0) drop(&r.levels[--r.n]);
+  if (r.at >= 0) close(r.at);
   free(r.levels);
   free(top);
   *syscall = r.what;

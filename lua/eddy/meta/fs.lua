@@ -221,7 +221,9 @@ function eddy.fs.rename(old, new) end
 ---@class eddy.CopyOptions
 ---@field exclusive? boolean EEXIST when there is something at `to`
 
----Copies a regular file with its permission bits. What is at `to` is replaced; a copy of a file onto itself is EEXIST.
+---Copies a regular file, as cp does: a new file gets the permissions of `from` less the umask, never its set-user-ID,
+---set-group-ID and sticky bits; the contents of one that is there are replaced, and it keeps its own. A copy of a file
+---onto itself is EEXIST.
 ---
 ---Cancelling: a file that was not there before is removed again.
 ---@async
