@@ -67,7 +67,7 @@ static const struct {
 static int l_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   lua_settop(L, 2);
-  if (eddy__stdio_push(L, lua_tostring(L, 2))) {
+  if (strlen(lua_tostring(L, 2)) == lua_rawlen(L, 2) && eddy__stdio_push(L, lua_tostring(L, 2))) {
     lua_pushvalue(L, -1);
     lua_setfield(L, 1, lua_tostring(L, 2));
     return 1;

@@ -115,12 +115,20 @@ const char *eddy__check_string(lua_State *L, int arg, const char *otherwise, siz
   return otherwise;
 }
 
+/* [-0, +0, -] */
+bool eddy__arg_is(lua_State *L, int idx, const char *text) {
+  if (lua_type(L, idx) != LUA_TSTRING) return false;
+  return strcmp(lua_tostring(L, idx), text) == 0 && lua_rawlen(L, idx) == strlen(text);
+}
+
 /* [-0, +0, v] */
 int eddy__check_choice(lua_State *L, int arg, const char *otherwise, const char *const values[]) {
-  const char *value = eddy__check_string(L, arg, otherwise, NULL);
+  size_t size;
+  const char *value = eddy__check_string(L, arg, otherwise, &size);
   for (int i = 0; values[i] != NULL; i++)
-    if (strcmp(values[i], value) == 0) return i;
-  return eddy__arg_error(L, arg, lua_pushfstring(L, "invalid option '%s'", value));
+    if (strcmp(values[i], value) == 0 && strlen(value) == size) return i;
+  const char *format = strlen(value) == size ? "invalid option '%s'" : "a zero byte after '%s'";
+  return eddy__arg_error(L, arg, lua_pushfstring(L, format, value));
 }
 
 /* [-0, +0, m] */
@@ -145,11 +153,10 @@ bool eddy__check_options(lua_State *L, int arg, const char *const names[]) {
   if (!lua_istable(L, arg)) eddy__arg_expected(L, arg, "table");
   luaL_checkstack(L, 4, NULL);
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
     size_t i = 0;
-    while (key != NULL && names[i] != NULL && strcmp(names[i], key) != 0) i++;
-    if (key == NULL || names[i] == NULL) {
-      key = luaL_tolstring(L, -2, NULL);
+    while (names[i] != NULL && !eddy__arg_is(L, -2, names[i])) i++;
+    if (names[i] == NULL) {
+      const char *key = luaL_tolstring(L, -2, NULL);
       eddy__arg_error(L, arg, lua_pushfstring(L, "unknown option '%s'", key));
     }
   }
@@ -221,7 +228,11 @@ int eddy__option_choice(lua_State *L, int arg, const char *name, const char *con
                         int otherwise) {
   const char *value = eddy__option_string(L, arg, name);
   if (value == NULL) return otherwise;
-  for (int i = 0; values[i] != NULL; i++)
-    if (strcmp(values[i], value) == 0) return i;
+  get(L, arg, name);
+  for (int i = 0; values[i] != NULL; i++) {
+    if (!eddy__arg_is(L, -1, values[i])) continue;
+    lua_pop(L, 1);
+    return i;
+  }
   return eddy__arg_error(L, arg, lua_pushfstring(L, "option '%s': unknown value '%s'", name, value));
 }

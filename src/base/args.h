@@ -59,6 +59,9 @@ lua_Integer eddy__opt_integer(lua_State *L, int arg, lua_Integer otherwise);
 /* A string or a number, as lua_tolstring gives it; `otherwise` for nil or none, unless that is NULL.   [-0, +0, v] */
 const char *eddy__check_string(lua_State *L, int arg, const char *otherwise, size_t *size);
 
+/* Whether the value at idx is a string, and that one: a zero byte does not end it.   [-0, +0, -] */
+bool eddy__arg_is(lua_State *L, int idx, const char *text);
+
 /* The index in `values` (NULL ends it) of a string; `otherwise` for nil or none, unless that is NULL.
  *   [-0, +0, v] */
 int eddy__check_choice(lua_State *L, int arg, const char *otherwise, const char *const values[]);

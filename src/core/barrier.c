@@ -112,14 +112,14 @@ static lua_Integer n_waiting(barrier *b) {
 /* A field, or a method: upvalue 2 is the table of those.   [-0, +1, v] */
 static int l_index(lua_State *L) {
   barrier *b = check(L);
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   lua_settop(L, 2);
+  lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
-  if (strcmp(name, "parties") == 0)
+  if (eddy__arg_is(L, 2, "parties"))
     lua_pushinteger(L, (lua_Integer)b->parties);
-  else if (strcmp(name, "n_waiting") == 0)
+  else if (eddy__arg_is(L, 2, "n_waiting"))
     lua_pushinteger(L, n_waiting(b));
-  else if (strcmp(name, "broken") == 0)
+  else if (eddy__arg_is(L, 2, "broken"))
     lua_pushboolean(L, b->state == BROKEN);
   else
     return 0;

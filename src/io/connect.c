@@ -313,7 +313,8 @@ static void check_local(lua_State *L, attempt *a) {
     a->has_local = true;
     a->local.in.sin_port = htons((unsigned short)port);
     if (host != LUA_TNIL &&
-        (host != LUA_TSTRING || eddy__address_parse(&a->local, lua_tostring(L, -2), (int)port) < 0))
+        (host != LUA_TSTRING || strlen(lua_tostring(L, -2)) != lua_rawlen(L, -2) ||
+         eddy__address_parse(&a->local, lua_tostring(L, -2), (int)port) < 0))
       eddy__arg_error(L, 3, "option 'local_addr': a numeric address is expected");
     lua_pop(L, 2);
   }

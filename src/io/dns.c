@@ -58,12 +58,12 @@ static const struct {
 
 /* The flag at the top of the stack, a name.   [-1, +0, v] */
 static int pop_flag(lua_State *L, int arg) {
-  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-    if (strcmp(flags[i].name, name) != 0) continue;
+    if (!eddy__arg_is(L, -1, flags[i].name)) continue;
     lua_pop(L, 1);
     return flags[i].flag;
   }
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
   return eddy__arg_error(L, arg, lua_pushfstring(L, "option 'flags': unknown value '%s'", name));
 }
 

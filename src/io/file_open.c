@@ -157,14 +157,15 @@ static int k_open(lua_State *L, int status, lua_KContext ctx) {
 
 /* Lua's modes; raises for others.   [-0, +0, v] */
 static int check_mode(lua_State *L, int arg) {
-  const char *mode = eddy__check_string(L, arg, "r", NULL), *p = mode;
+  size_t size;
+  const char *mode = eddy__check_string(L, arg, "r", &size), *p = mode;
   int flags = *p == 'w' ? O_CREAT | O_TRUNC : *p == 'a' ? O_CREAT | O_APPEND
                                                         : 0;
   bool good = *p == 'r' || *p == 'w' || *p == 'a';
   bool both = good && p[1] == '+';
   if (good) p += both ? 2 : 1;
   p += strspn(p, "b");
-  eddy__arg_check(L, good && *p == '\0', arg, "invalid mode");
+  eddy__arg_check(L, good && p == mode + size, arg, "invalid mode");
   if (both) return flags | O_RDWR;
   return flags | (*mode == 'r' ? O_RDONLY : O_WRONLY);
 }

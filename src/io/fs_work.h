@@ -49,7 +49,8 @@ int eddy__fs_write_all(int fd, const char **data, size_t *size, const atomic_boo
 int eddy__fs_replace(const char *path, const char *data, size_t size, int mode, bool keep,
                      const atomic_bool *stop, const char **syscall);
 
-/* Copies a regular file's bytes, and to a new file its permissions less the umask. `exclusive`: `to` must not be there. */
+/* Copies a regular file's bytes, and to a new file its permissions less the umask. `exclusive`: `to` must not be
+ * there. */
 int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic_bool *stop,
                   const char **syscall);
 

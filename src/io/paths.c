@@ -230,7 +230,9 @@ static int l_access(lua_State *L) {
   static const eddy__action action = {.wait = WAIT("access"), .work = work_access, .finish = eddy__finish_boolean};
   eddy__check_path(L, 1);
   int mode = 0;
-  for (const char *p = eddy__check_string(L, 2, "", NULL); *p != '\0'; p++) {
+  size_t size;
+  const char *what = eddy__check_string(L, 2, "", &size);
+  for (const char *p = what; p < what + size; p++) {
     eddy__arg_check(L, *p == 'r' || *p == 'w' || *p == 'x', 2, "letters of 'rwx' expected");
     mode |= *p == 'r' ? 4 : *p == 'w' ? 2
                                       : 1;

@@ -279,17 +279,17 @@ static int l_communicate(lua_State *L) {
 static int l_index(lua_State *L) {
   static const char *const streams[] = {"stdin", "stdout", "stderr"};
   eddy__process *p = check(L);
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   lua_settop(L, 2);
+  lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
   for (int i = 0; i < 3; i++) {
-    if (strcmp(streams[i], name) != 0) continue;
+    if (!eddy__arg_is(L, 2, streams[i])) continue;
     lua_getiuservalue(L, 1, EDDY_UV_STDIN + i);
     return 1;
   }
-  if (strcmp(name, "pid") == 0)
+  if (eddy__arg_is(L, 2, "pid"))
     lua_pushinteger(L, p->pid);
-  else if (strcmp(name, "returncode") == 0 && p->has_ended)
+  else if (eddy__arg_is(L, 2, "returncode") && p->has_ended)
     lua_pushinteger(L, p->returncode);
   else
     return 0;

@@ -155,7 +155,7 @@ static void check_stream(lua_State *L, plan *p, int i) {
   if (type == LUA_TSTRING) {
     const char *name = lua_tostring(L, -1);
     int kind = 0;
-    while (kind < 4 && strcmp(names[kind], name) != 0) kind++;
+    while (kind < 4 && !eddy__arg_is(L, -1, names[kind])) kind++;
     if (kind == 4 || (kind == AS_STDOUT && i != ERR))
       eddy__arg_error(L, p->options, lua_pushfstring(L, "option '%s': unknown value '%s'", streams[i], name));
     p->kinds[i] = kind;

@@ -296,8 +296,8 @@ static int remove_levels(removal *r, const atomic_bool *stop) {
   return 0;
 }
 
-/* Opens the directory in which the top stands, whatever links lead there: what is there is removed by its name alone, as
- * the path may lead elsewhere before the end. `slash`: the last one of the path, or NULL. */
+/* Opens the directory in which the top stands, whatever links lead there: the top is removed by its name alone, as the
+ * path may lead elsewhere before the end. `slash`: the last one of the path, or NULL. */
 static int open_parent(char *top, char *slash) {
 #ifdef O_PATH
   enum { SEARCH = O_PATH }; /* it need not be readable */

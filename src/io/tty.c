@@ -88,8 +88,8 @@ int eddy__tty_l_winsize(lua_State *L) {
 int eddy__tty_l_set_mode(lua_State *L) {
   eddy__stdio *s = eddy__stdio_check(L, 1);
   if (lua_type(L, 2) != LUA_TSTRING) return eddy__arg_expected(L, 2, "string");
-  bool is_raw = strcmp(lua_tostring(L, 2), "raw") == 0;
-  if (!is_raw && strcmp(lua_tostring(L, 2), "normal") != 0)
+  bool is_raw = eddy__arg_is(L, 2, "raw");
+  if (!is_raw && !eddy__arg_is(L, 2, "normal"))
     return eddy__arg_error(L, 2, "\"raw\" or \"normal\" expected");
   if (s->is_ended) return eddy__stream_raise_closed(L, &s->stream, "set_mode");
   if (!isatty(s->number)) return eddy__raise(L, UV_ENOTTY, "set_mode");
