@@ -108,4 +108,31 @@ describe("eight threads", function()
     end
     assert.equal(rounds * 8, done + cancelled)
   end)
+
+  it("wake each other whenever one of them has just gone to sleep, or is about to", function()
+    local seed = 3
+    local function random(n)
+      seed = (seed * 1103515245 + 12345) % 2147483648
+      return seed // 65536 % n
+    end
+    local function busy(us)                      -- for so long
+      local until_then = os.clock() + us / 1e6
+      while os.clock() < until_then do end
+      return us
+    end
+    local rounds <const> = (tonumber(os.getenv "EDDY_DEEP_MESSAGES") or 8000) // 8
+    for workers = 1, 3 do
+      local pool <close> = eddy.ThreadPool { workers = workers }
+      for _ = 1, rounds // 3 do
+        local calls = {}
+        for i = 1, 1 + random(random(8) == 0 and 16 or 3) do
+          local us = random(3) == 0 and random(100) or 0
+          calls[i] = function() assert.equal(us, eddy.run_in_executor(pool, busy, us)) end
+        end
+        eddy.timeout(30, eddy.gather, calls)     -- one that is not woken waits for ever
+        if random(2) == 0 then busy(random(100)) end
+        if random(16) == 0 then eddy.sleep(random(200) / 1e6) end
+      end
+    end
+  end)
 end)

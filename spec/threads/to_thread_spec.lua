@@ -15,6 +15,56 @@ describe("eddy.to_thread", function()
     assert.same({ 3, nil, "x", nil, n = 4 }, results)
   end)
 
+  it("hands over plain values as they are, few or many", function()
+    local function same(...) return ... end
+    local values = { 1, -0.0, 1 / 0, math.mininteger, nil, true, false, nil }
+    for n = 0, 8 do
+      local back = table.pack(eddy.to_thread(same, table.unpack(values, 1, n)))
+      assert.equal(n, back.n)
+      for i = 1, n do assert.equal(values[i], back[i]) end
+      if n >= 2 then assert.equal("-0.0", tostring(back[2])) end
+      if n >= 4 then assert.equal("integer", math.type(back[4])) end
+    end
+    local nan = eddy.to_thread(same, 0 / 0)
+    assert.is_true(nan ~= nan)
+    assert.equal("text", select(2, eddy.to_thread(same, 1, "text")))
+  end)
+
+  it("keeps calls apart that follow each other, however they end", function()
+    local function work(i)
+      if i % 5 == 0 then error("five " .. i, 0) end
+      if i % 5 == 1 then eddy.sleep(10) end
+      if i % 5 == 2 then return { i } end
+      return i, i % 5 == 3
+    end
+    local function call(i)
+      local task = eddy.create_task(eddy.to_thread, work, i)
+      if i % 5 == 1 then
+        eddy.sleep(0)
+        task:cancel()
+      end
+      eddy.wait { task }
+      local what = ({ [0] = function() assert.equal("five " .. i, task:exception()) end,
+                      function() assert.is_true(task:cancelled()) end,
+                      function() assert.same({ i }, task:result()) end })[i % 5]
+      if what then what() else assert.same({ i, i % 5 == 3 }, { task:result() }) end
+    end
+    for i = 1, 40 do call(i) end
+    local calls = {}
+    for i = 1, 80 do calls[i] = function() call(i) end end
+    eddy.gather(calls)
+  end)
+
+  it("serves one loop after the other #plain", function()
+    local pool = eddy.ThreadPool { workers = 1 }
+    local function same(i) return i end
+    for i = 1, 4 do
+      assert.equal(i, eddy.run(eddy.to_thread, same, i))
+      assert.equal(i, eddy.run(eddy.run_in_executor, pool, same, i))
+    end
+    pool:close()
+  end)
+
   it("takes upvalues along, as copies", function()
     local counter = { n = 1 }
     local n = eddy.to_thread(function()

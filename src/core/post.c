@@ -54,14 +54,19 @@ static void wake(eddy__mailbox *box) {
   uv_mutex_unlock(&box->lock);
 }
 
-bool eddy__mailbox_post(eddy__mailbox *box, eddy__mail *mail) {
-  eddy__mailbox_retain(box); /* who gets the mail may let go of what has kept the mailbox, before we are done */
+bool eddy__mailbox_post_kept(eddy__mailbox *box, eddy__mail *mail) {
   eddy__mail *last = atomic_load(&box->last);
   do {
     mail->next = last;
   } while (last != CLOSED && !atomic_compare_exchange_weak(&box->last, &last, mail));
   bool posted = last != CLOSED;
   if (posted && atomic_load(&box->asleep) && atomic_exchange(&box->asleep, false)) wake(box);
+  return posted;
+}
+
+bool eddy__mailbox_post(eddy__mailbox *box, eddy__mail *mail) {
+  eddy__mailbox_retain(box); /* who gets the mail may let go of what has kept the mailbox, before we are done */
+  bool posted = eddy__mailbox_post_kept(box, mail);
   eddy__mailbox_release(box);
   return posted;
 }

@@ -31,6 +31,9 @@ void eddy__mailbox_release(eddy__mailbox *box);
  * sent. Returns false if the loop is closed: the mail is still the caller's then. */
 bool eddy__mailbox_post(eddy__mailbox *box, eddy__mail *mail);
 
+/* The same for whoever has retained the mailbox itself, and not only what is in the mail. */
+bool eddy__mailbox_post_kept(eddy__mailbox *box, eddy__mail *mail);
+
 /* Something that only another thread can bring about, while it is linked in loop->expecting. */
 typedef struct eddy__expecting {
   eddy__list link;

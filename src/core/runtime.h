@@ -68,6 +68,8 @@ typedef struct eddy__runtime {
   eddy__idle *idle;
   uint32_t nidle;
 
+  uint32_t spare_calls;    /* threads/call.c: boxes that are kept to be used again */
+
   bool is_checked;         /* this Lua can do what is needed */
   bool is_dead;            /* the state closes: nothing new begins */
   eddy__list loops;        /* loops that are open */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * call.c - a call that another Lua state makes for this one; see call.h. This is home's side.
+ * Owns:   the spare boxes of a state, in its registry: a call that has ended well is used again, with its box.
  * Touch:  with care. A task that is cancelled has the call stopped and waits for its end, so that what the call does
  *         while it unwinds is done when the task goes on; but it does not wait for a C function that never looks.
  */
@@ -19,7 +20,10 @@
 static const eddy__type type_box = {"eddy.call"};
 
 enum { TRIES = 6 };
+enum { MOST_SPARE = 64 };
 static const uint64_t PATIENCE_NS = 5000000; /* until a stop is asked for again; twice as long each time */
+
+static const char spare_key; /* registry: a list of spare boxes, rt->spare_calls of them; false from there on */
 
 /* --- its life ----------------------------------------------------------------------------------------------------- */
 
@@ -55,6 +59,15 @@ static void on_home(eddy__mail *mail, eddy__loop *loop) {
 void eddy__call_return(eddy__call *call, int outcome) {
   call->outcome = outcome;
   if (!eddy__mailbox_post(call->home, &call->mail)) eddy__call_release(call);
+}
+
+void eddy__call_return_by(eddy__call *call, int outcome, eddy__mailbox **home) {
+  call->outcome = outcome;
+  if (*home != call->home) {
+    if (*home != NULL) eddy__mailbox_release(*home);
+    *home = eddy__mailbox_retain(call->home);
+  }
+  if (!eddy__mailbox_post_kept(*home, &call->mail)) eddy__call_release(call);
 }
 
 void eddy__call_sent(eddy__call *call) {
@@ -105,30 +118,72 @@ static void pack_context(lua_State *L, eddy__runtime *rt, eddy__call *call) {
   lua_pop(L, 1);
 }
 
+/* Pushes a new box with a call for that mailbox.   [-0, +1, m] */
+static eddy__call *push_new(lua_State *L, eddy__mailbox *home) {
+  eddy__call **box = eddy__object_new(L, &type_box, sizeof *box, 0);
+  eddy__call *call = home != NULL ? calloc(1, sizeof *call) : NULL;
+  if (call == NULL) return luaL_error(L, "not enough memory"), NULL;
+  atomic_init(&call->refs, 1);
+  call->home = eddy__mailbox_retain(home);
+  call->mail.deliver = on_home;
+  eddy__list_init(&call->watch.link);
+  *box = call;
+  return call;
+}
+
+/* Pushes a spare box with its call, or nothing and returns NULL.   [-0, +(0|1), -] */
+static eddy__call *push_spare(lua_State *L, eddy__runtime *rt, eddy__mailbox *home) {
+  if (rt->spare_calls == 0) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_key);
+  lua_rawgeti(L, -1, rt->spare_calls);
+  lua_pushboolean(L, false);
+  lua_rawseti(L, -3, rt->spare_calls--);
+  lua_remove(L, -2);
+  eddy__call *call = eddy__call_in(L, -1);
+  if (call == NULL || call->home != home) { /* finalized by hand; or of a loop before this one */
+    lua_pop(L, 1);
+    return NULL;
+  }
+  call->is_sent = call->is_done = call->was_asked = false;
+  call->tries = 0;
+  atomic_store_explicit(&call->stop, false, memory_order_relaxed);
+  atomic_store_explicit(&call->heard, false, memory_order_relaxed);
+  return call;
+}
+
+/* The call in the box at idx has ended, nobody else has it, and it holds nothing but its code and whom it was given to:
+ * keeps it for the next one.   [-0, +0, -] */
+static void spare(lua_State *L, eddy__runtime *rt, eddy__call *call, int idx) {
+  if (call->has_task || call->text != NULL || call->context != NULL || rt->spare_calls >= MOST_SPARE ||
+      atomic_load_explicit(&call->refs, memory_order_acquire) > 1)
+    return;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_key);
+  lua_pushvalue(L, idx);
+  lua_rawseti(L, -2, ++rt->spare_calls);
+  lua_pop(L, 1);
+}
+
 /* [-0, +1, v] */
 eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__wait *wait) {
   eddy__runtime *rt = eddy__runtime_of(L);
   luaL_checkstack(L, 12, NULL);
   eddy__coroutine_unwrap(L, idx);
   int n = lua_gettop(L) - idx + 1;
-  eddy__call **box = eddy__object_new(L, &type_box, sizeof *box, 0);
   eddy__mailbox *home = eddy__mailbox_of(loop);
-  eddy__call *call = home != NULL ? malloc(sizeof *call) : NULL;
-  if (call == NULL) return luaL_error(L, "not enough memory"), NULL;
-  memset(call, 0, sizeof *call);
-  atomic_init(&call->refs, 1);
-  call->home = eddy__mailbox_retain(home);
-  call->mail.deliver = on_home;
+  eddy__call *call = push_spare(L, rt, home);
+  if (call == NULL) call = push_new(L, home);
   call->loop = loop;
   call->generation = loop->generation;
   call->wait = wait;
-  eddy__list_init(&call->watch.link);
-  *box = call;
   pack_context(L, rt, call);
-  call->code = eddy__code_of(L, idx, wait->name);
-  if (call->code == NULL)
+  eddy__code *code = eddy__code_of(L, idx, wait->name);
+  if (code != call->code) {
+    eddy__code_release(call->code);
+    call->code = eddy__code_retain(code);
+  }
+  if (code == NULL)
     call->parcel = eddy__parcel_pack(L, idx, n, wait->name, EDDY_PACK_CALL);
-  else if (n > 1)
+  else if (!eddy__scalars_take(L, idx + 1, n - 1, &call->scalars))
     call->parcel = eddy__parcel_pack(L, idx + 1, n - 1, wait->name, EDDY_PACK_ARGUMENTS);
   return call;
 }
@@ -199,6 +254,14 @@ static void push_error(lua_State *L, eddy__task *task, eddy__call *call) {
   if (call->text != NULL) eddy__call_note(L, task, call->wait->name, "thread", call->text);
 }
 
+/* The box is at the top; when the results are there, another call may have it.   [-0, +n, e] */
+static int push_results(lua_State *L, eddy__runtime *rt, eddy__call *call) {
+  eddy__parcel *parcel = call->parcel;
+  call->parcel = NULL; /* unpacking frees it, whatever comes */
+  spare(L, rt, call, lua_gettop(L));
+  return parcel != NULL ? eddy__parcel_unpack(L, parcel) : eddy__scalars_push(L, &call->scalars);
+}
+
 /* The box is at the top.   [-0, +n, v] */
 static int finish(lua_State *L, eddy__task *task) {
   eddy__call *call = eddy__call_in(L, -1);
@@ -208,12 +271,10 @@ static int finish(lua_State *L, eddy__task *task) {
     eddy__wake_settle(task); /* it has failed while it unwound: that is the error to raise */
   if (eddy__wake_cancelled(task)) eddy__call_drop(call);
   eddy__wake_check(L, task);
-  eddy__parcel *parcel = call->parcel;
   switch (call->outcome) {
   case EDDY_C_OK:
     luaL_checkstack(L, 10, NULL);
-    call->parcel = NULL; /* unpacking frees it, whatever comes */
-    return eddy__parcel_unpack(L, parcel);
+    return push_results(L, task->future.loop->rt, call);
   case EDDY_C_FAILED:
     push_error(L, task, call);
     return lua_error(L);
@@ -266,6 +327,7 @@ eddy__task *eddy__call_task(lua_State *L, eddy__loop *loop) {
   lua_remove(L, -2); /* the task's thread keeps the box until it has ended */
   call->watch.on_settled = on_task_end;
   call->watch.owner = call;
+  call->has_task = true;
   eddy__future_watch(&task->future, &call->watch);
   return task;
 }
@@ -275,5 +337,7 @@ void eddy__call_room(lua_State *L, eddy__runtime *rt) {
   (void)rt;
   static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &type_box, NULL, NULL, meta, 0);
+  lua_createtable(L, MOST_SPARE, 0); /* so that keeping one needs no memory */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
   lua_pop(L, 1);
 }

@@ -14,6 +14,7 @@
 #include "core/post.h"
 #include "threads/code.h"
 #include "threads/move.h"
+#include "threads/scalars.h"
 
 enum { EDDY_C_OK, EDDY_C_FAILED, EDDY_C_STOPPED, EDDY_C_NO_MEMORY, EDDY_C_BROKEN }; /* outcomes */
 
@@ -30,7 +31,8 @@ struct eddy__call {
 
   /* Of whoever has it: home until it is sent, then the other side, home again from the delivery on. */
   eddy__code *code;      /* there: the function, if it is one that is kept; or NULL */
-  eddy__parcel *parcel;  /* there: the function, unless code is, and its arguments; back: results or the error */
+  eddy__parcel *parcel;  /* there: the function, unless code is, and its arguments; back: results or the error; NULL: */
+  eddy__scalars scalars; /* there: the arguments of code; back: the results */
   eddy__parcel *context; /* there: the context's variables, by name; or NULL */
   char *text;            /* back: the traceback; of EDDY_C_BROKEN: what has happened; or NULL */
   int outcome;
@@ -42,13 +44,13 @@ struct eddy__call {
   eddy__loop *loop;      /* while it is under way; of that generation */
   uint32_t generation;
   eddy__task *task;      /* waits for it; or NULL */
-  eddy__waiter watch;    /* of the Task that was made for it, whose end ends the call */
+  eddy__waiter watch;    /* of the Task that was made for it, if `has_task`, whose end ends the call */
   uint8_t tries;         /* how often the other side was told to stop while somebody waits for that */
-  bool is_sent, is_done, was_asked;
+  bool is_sent, is_done, was_asked, has_task;
 };
 
 /* Packs the function at idx (absolute) and what stands above it, and the running context, for a call; pushes the box
- * that owns it. Raises for what cannot be moved.   [-0, +1, v] */
+ * that owns it: a spare one, if there is one. Raises for what cannot be moved.   [-0, +1, v] */
 eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__wait *wait);
 
 /* The call in the box at idx.   [-0, +0, -] */
@@ -75,8 +77,10 @@ void eddy__call_drop(eddy__call *call);
 
 void eddy__call_release(eddy__call *call);
 
-/* The other side sends it home, with its outcome, and lets go of it. */
+/* The other side sends it home, with its outcome, and lets go of it. The second one keeps hold of the mailbox in
+ * *home, which saves time when the next call goes there, too. */
 void eddy__call_return(eddy__call *call, int outcome);
+void eddy__call_return_by(eddy__call *call, int outcome, eddy__mailbox **home);
 
 void eddy__call_room(lua_State *L, eddy__runtime *rt);
 

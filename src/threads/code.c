@@ -27,6 +27,11 @@ struct eddy__code {
   eddy__parcel *parcel; /* is copied, never unpacked */
 };
 
+eddy__code *eddy__code_retain(eddy__code *code) {
+  if (code != NULL) atomic_fetch_add_explicit(&code->refs, 1, memory_order_relaxed);
+  return code;
+}
+
 void eddy__code_release(eddy__code *code) {
   if (code == NULL || atomic_fetch_sub_explicit(&code->refs, 1, memory_order_acq_rel) > 1) return;
   eddy__parcel_free(code->parcel);
@@ -103,9 +108,7 @@ eddy__code *eddy__code_of(lua_State *L, int idx, const char *who) {
   lua_pop(L, 1);
   if (code == NULL) code = make(L, idx, who);
   lua_pop(L, 1);
-  if (code->parcel->nreferences > 0) return NULL;
-  atomic_fetch_add_explicit(&code->refs, 1, memory_order_relaxed);
-  return code;
+  return code->parcel->nreferences == 0 ? code : NULL;
 }
 
 /* A parcel of its own for whoever unpacks it; NULL without memory. */
@@ -118,15 +121,24 @@ static eddy__parcel *copy(const eddy__parcel *parcel) {
   return other;
 }
 
+/* [-0, +(0|1), -] */
+bool eddy__code_push_loaded(lua_State *L, const eddy__code *code) {
+  int top = lua_gettop(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key) == LUA_TTABLE &&
+      lua_rawgeti(L, -1, code->number) == LUA_TFUNCTION && is_stateless(L, -1)) {
+    lua_replace(L, top + 1);
+    return true;
+  }
+  lua_settop(L, top);
+  return false;
+}
+
 /* [-0, +1, e] */
 void eddy__code_push(lua_State *L, eddy__code *code) {
   luaL_checkstack(L, 8, NULL);
+  if (eddy__code_push_loaded(L, code)) return;
   push_cache(L, &loaded_key, false);
   int cache = lua_gettop(L);
-  if (lua_rawgeti(L, cache, code->number) == LUA_TFUNCTION && is_stateless(L, -1)) {
-    lua_remove(L, cache);
-    return;
-  }
   lua_rawgeti(L, cache, 0);
   lua_Integer n = lua_tointeger(L, -1) + 1;
   lua_settop(L, cache);

@@ -85,10 +85,9 @@ static executor *push_default(lua_State *L, eddy__loop *loop) {
   return lua_istable(L, -1) ? NULL : check(L, lua_gettop(L));
 }
 
-/* Starts one more worker for a call if the pool of the object at idx wants one.   [-0, +0, v] */
+/* Starts one more worker for the pool of the object at idx.   [-0, +0, v] */
 static void grow(lua_State *L, int idx) {
   executor *e = lua_touserdata(L, idx);
-  if (!eddy__pool_needs_worker(e->pool)) return;
   eddy__parcel *init = NULL;
   if (lua_getiuservalue(L, idx, UV_INIT) != LUA_TNIL)
     init = eddy__parcel_pack(L, lua_gettop(L), 1, "ThreadPool", EDDY_PACK_CALL);
@@ -102,8 +101,11 @@ static void submit(lua_State *L, int idx, bool batch) {
   executor *e = lua_touserdata(L, idx);
   eddy__call *call = eddy__call_in(L, -1);
   if (e->is_closed) eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': the pool is closed", call->wait->name);
-  grow(L, idx);
-  const char *problem = eddy__pool_submit(e->pool, call, batch);
+  const char *problem = eddy__pool_submit(e->pool, call, batch, true);
+  if (problem == eddy__pool_grow_first) {
+    grow(L, idx);
+    problem = eddy__pool_submit(e->pool, call, batch, false);
+  }
   if (problem != NULL) eddy__error_throw(L, EDDY_E_BROKEN_WORKER, "'%s': %s", call->wait->name, problem);
 }
 

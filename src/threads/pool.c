@@ -71,13 +71,24 @@ void eddy__pool_release(eddy__pool *pool) {
   free(pool);
 }
 
+void eddy__pool_lock(eddy__pool *pool) {
+  enum { LOOKS = 64 }; /* a microsecond or two: its holder is through by then, unless it has lost its processor */
+  for (int i = 0; i < LOOKS; i++) {
+    if (uv_mutex_trylock(&pool->lock) == 0) return;
+    eddy__pause();
+  }
+  uv_mutex_lock(&pool->lock);
+}
+
+void eddy__pool_unlock(eddy__pool *pool) { uv_mutex_unlock(&pool->lock); }
+
 /* --- news --------------------------------------------------------------------------------------------------------- */
 
 /* Wakes those at home who wait: they look again. */
 static void on_news(eddy__mail *mail, eddy__loop *loop) {
   eddy__news *news = (eddy__news *)mail;
   eddy__pool *pool = news->pool;
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   if (news == pool->news)
     pool->news_sent = false;
   else
@@ -85,7 +96,7 @@ static void on_news(eddy__mail *mail, eddy__loop *loop) {
   bool has_room = pool->limit == 0 || pool->queued < pool->limit;
   bool is_over = pool->closing && pool->nworkers == 0;
   bool takes_none = pool->closing || pool->broken != NULL; /* then all who wait for room fail */
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   if (loop != NULL) {
     if (is_over && pool->on_end != NULL) pool->on_end(pool);
     if (has_room && !takes_none) eddy__line_tell(&pool->putters, NULL);
@@ -105,12 +116,12 @@ void eddy__pool_tell(eddy__pool *pool) {
 }
 
 bool eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   eddy__mailbox *before = pool->home;
   if (pool->news_sent && before != home) {
     eddy__news *news = new_news(pool);
     if (news == NULL) {
-      uv_mutex_unlock(&pool->lock);
+      eddy__pool_unlock(pool);
       return false;
     }
     pool->news = news; /* the one before is freed where it is delivered */
@@ -118,7 +129,7 @@ bool eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
   }
   pool->home = eddy__mailbox_retain(home);
   pool->wants_news = true;
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   if (before != NULL) eddy__mailbox_release(before);
   return true;
 }
@@ -126,24 +137,18 @@ bool eddy__pool_notify(eddy__pool *pool, eddy__mailbox *home) {
 /* --- the queue ---------------------------------------------------------------------------------------------------- */
 
 bool eddy__pool_full(eddy__pool *pool) {
-  uv_mutex_lock(&pool->lock);
-  bool full = pool->limit > 0 && pool->queued >= pool->limit && !pool->closing;
-  uv_mutex_unlock(&pool->lock);
+  if (pool->limit == 0) return false;
+  eddy__pool_lock(pool);
+  bool full = pool->queued >= pool->limit && !pool->closing;
+  eddy__pool_unlock(pool);
   return full;
-}
-
-bool eddy__pool_needs_worker(eddy__pool *pool) {
-  uv_mutex_lock(&pool->lock);
-  bool needs = eddy__list_empty(&pool->idle) && pool->nworkers < pool->most && !pool->closing && pool->broken == NULL;
-  uv_mutex_unlock(&pool->lock);
-  return needs;
 }
 
 /* Home gives it up. It is under way, or waits in the queue. */
 static void halt(eddy__call *call) {
   eddy__pool *pool = call->other;
   bool waits = false;
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   for (eddy__call **at = &pool->first; *at != NULL; at = &(*at)->next) {
     if (*at != call) continue;
     *at = call->next;
@@ -157,66 +162,94 @@ static void halt(eddy__call *call) {
     eddy__worker *w = eddy__container_of(l, eddy__worker, link);
     if (w->call == call) eddy__stop_send(w);
   }
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   if (!waits) return;
   call->outcome = EDDY_C_STOPPED;
   eddy__call_unsent(call);
 }
 
-/* Under the lock: wakes as many workers as there are calls for. */
-static void wake_workers(eddy__pool *pool) {
+/* Under the lock: calls as many workers as there are calls for; puts those that sleep into a list. */
+static void call_workers(eddy__pool *pool, eddy__list *asleep) {
   size_t n = pool->queued;
   while (n-- > 0 && !eddy__list_empty(&pool->idle))
-    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle), asleep);
+}
+
+/* Without the lock, so that none of them wakes up only to wait for it. */
+static void wake(eddy__list *asleep) {
+  while (!eddy__list_empty(asleep)) {
+    eddy__worker *w = eddy__container_of(asleep->next, eddy__worker, idle);
+    eddy__list_remove(&w->idle);
+    eddy__worker_wake(w);
+  }
 }
 
 static void on_kick(eddy__mail *mail, eddy__loop *loop) {
   eddy__pool *pool = eddy__container_of(mail, eddy__pool, kick);
   (void)loop;
-  uv_mutex_lock(&pool->lock);
+  eddy__list asleep;
+  eddy__list_init(&asleep);
+  eddy__pool_lock(pool);
   pool->kicked = NULL;
-  wake_workers(pool);
-  uv_mutex_unlock(&pool->lock);
+  call_workers(pool, &asleep);
+  eddy__pool_unlock(pool);
+  wake(&asleep);
   eddy__pool_release(pool);
 }
 
-/* Under the lock: wakes them when the loop of the call looks at its mail; or now, if another loop was to do that, which
+/* Under the lock: calls them when the loop of the call looks at its mail; or now, if another loop was to do that, which
  * perhaps nobody turns. */
-static void wake_later(eddy__pool *pool, eddy__call *call) {
+static void call_later(eddy__pool *pool, eddy__call *call, eddy__list *asleep) {
   if (pool->kicked == call->home) return;
   pool->kick.deliver = on_kick;
-  if (pool->kicked == NULL && eddy__mailbox_post(call->home, &pool->kick)) {
+  if (pool->kicked == NULL && eddy__mailbox_post_kept(call->home, &pool->kick)) {
     pool->kicked = call->home;
     eddy__pool_retain(pool);
   } else {
-    wake_workers(pool);
+    call_workers(pool, asleep);
   }
 }
 
-const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch) {
+const char eddy__pool_grow_first[] = "no worker is free";
+
+/* Under the lock: why the call cannot be taken; or NULL. */
+static const char *refusal(const eddy__pool *pool, bool may_grow) {
+  if (pool->broken != NULL) return pool->broken;
+  if (pool->closing) return "the pool is closed";
+  if (may_grow && pool->nworkers < pool->most && eddy__list_empty(&pool->idle)) return eddy__pool_grow_first;
+  return pool->nworkers == 0 ? "no thread could be started" : NULL;
+}
+
+/* A call that is used again may belong to it already. */
+static void belong(eddy__call *call, eddy__pool *pool) {
+  call->next = NULL;
+  if (call->other == pool) return;
+  if (call->other != NULL) call->release_other(call->other);
   call->halt = halt;
   call->other = eddy__pool_retain(pool);
   call->release_other = (void (*)(void *))eddy__pool_release;
-  eddy__call_sent(call);
-  call->next = NULL;
-  uv_mutex_lock(&pool->lock);
-  const char *problem = pool->broken != NULL        ? pool->broken
-                        : pool->closing             ? "the pool is closed"
-                        : pool->nworkers == 0       ? "no thread could be started"
-                                              : NULL;
+}
+
+const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch, bool may_grow) {
+  eddy__list asleep;
+  eddy__list_init(&asleep);
+  belong(call, pool);
+  eddy__pool_lock(pool);
+  const char *problem = refusal(pool, may_grow);
   if (problem == NULL) {
+    eddy__call_sent(call);
     *pool->last = call;
     pool->last = &call->next;
     pool->queued++;
     if (!eddy__list_empty(&pool->idle)) {
       if (batch)
-        wake_later(pool, call);
+        call_later(pool, call, &asleep);
       else
-        wake_workers(pool);
+        call_workers(pool, &asleep);
     }
   }
-  uv_mutex_unlock(&pool->lock);
-  if (problem != NULL) eddy__call_unsent(call);
+  eddy__pool_unlock(pool);
+  wake(&asleep);
   return problem;
 }
 
@@ -239,20 +272,20 @@ int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init) {
   w->pool = eddy__pool_retain(pool);
   w->init = init;
   eddy__list_init(&w->idle);
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   eddy__list_push(&pool->workers, &w->link);
   pool->nworkers++;
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   eddy__signals before;
   eddy__stop_block_signals(&before);
   eddy__stop_inherit_signals(w, &before);
   rc = uv_thread_create(&w->thread, eddy__worker_live, w);
   eddy__stop_restore_signals(&before);
   if (rc == 0) return 0;
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   eddy__list_remove(&w->link);
   pool->nworkers--;
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   eddy__parcel_free(init);
   free_worker(w);
   eddy__pool_release(pool);
@@ -287,7 +320,7 @@ void eddy__pool_leave(eddy__pool *pool, eddy__worker *w) {
   eddy__call *given_up = w->call, *waiting = NULL;
   char *text = w->problem;
   w->problem = NULL;
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   w->call = NULL;
   eddy__list_remove(&w->link);
   eddy__list_remove(&w->idle);
@@ -302,7 +335,7 @@ void eddy__pool_leave(eddy__pool *pool, eddy__worker *w) {
   const char *why = text != NULL ? text : pool->broken;
   uv_cond_broadcast(&pool->changed);
   eddy__pool_tell(pool);
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   if (given_up != NULL) {
     given_up->next = NULL;
     return_all(given_up, why, EDDY_C_BROKEN);
@@ -320,7 +353,9 @@ void eddy__pool_leave(eddy__pool *pool, eddy__worker *w) {
 
 void eddy__pool_close(eddy__pool *pool, bool quit) {
   eddy__call *waiting = NULL;
-  uv_mutex_lock(&pool->lock);
+  eddy__list asleep;
+  eddy__list_init(&asleep);
+  eddy__pool_lock(pool);
   pool->closing = true;
   if (quit) {
     pool->quitting = true;
@@ -333,18 +368,19 @@ void eddy__pool_close(eddy__pool *pool, bool quit) {
     }
   }
   while (!eddy__list_empty(&pool->idle))
-    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle));
+    eddy__worker_call(eddy__container_of(pool->idle.next, eddy__worker, idle), &asleep);
   eddy__pool_tell(pool);
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
+  wake(&asleep);
   return_all(waiting, NULL, EDDY_C_STOPPED);
 }
 
 static void join_ended(eddy__pool *pool) {
   for (;;) {
-    uv_mutex_lock(&pool->lock);
+    eddy__pool_lock(pool);
     eddy__list *l = eddy__list_empty(&pool->ended) ? NULL : pool->ended.next;
     if (l != NULL) eddy__list_remove(l);
-    uv_mutex_unlock(&pool->lock);
+    eddy__pool_unlock(pool);
     if (l == NULL) return;
     eddy__worker *w = eddy__container_of(l, eddy__worker, link);
     uv_thread_join(&w->thread);
@@ -354,9 +390,9 @@ static void join_ended(eddy__pool *pool) {
 
 bool eddy__pool_alive(eddy__pool *pool) {
   join_ended(pool);
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   bool alive = pool->nworkers > 0;
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   return alive;
 }
 
@@ -364,7 +400,7 @@ bool eddy__pool_end(eddy__pool *pool, uint64_t patience) {
   enum { SLICE = 10000000 }; /* ns: then those that go on are told again */
   uint64_t until = uv_hrtime() + patience;
   eddy__pool_close(pool, true);
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   for (uint64_t now = uv_hrtime(); pool->nworkers > 0 && now < until; now = uv_hrtime()) {
     uint64_t left = until - now;
     uv_cond_timedwait(&pool->changed, &pool->lock, left < SLICE ? left : SLICE);
@@ -373,7 +409,7 @@ bool eddy__pool_end(eddy__pool *pool, uint64_t patience) {
   }
   bool done = pool->nworkers == 0;
   pool->abandoned = true;
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   join_ended(pool);
   return done;
 }

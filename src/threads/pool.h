@@ -64,17 +64,16 @@ void eddy__pool_release(eddy__pool *pool);
 /* Whether one more call would have to wait for room; whether it was closed. */
 bool eddy__pool_full(eddy__pool *pool);
 
-/* Whether a new call needs a new worker. */
-bool eddy__pool_needs_worker(eddy__pool *pool);
-
 /* Starts one more worker, which first calls what is in the parcel `init` (or NULL); takes it over, also on failure.
  * Returns 0 or a libuv code. */
 int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init);
 
 /* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers are woken when the
  * loop looks at its mail, for all calls of that time at once. Returns NULL, or why it cannot: a text that lives as long
- * as the pool; the call has not been sent then. */
-const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch);
+ * as the pool; the call has not been sent then. With `may_grow` it may be eddy__pool_grow_first: the call had better
+ * have a worker of its own, which may be started now. */
+const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch, bool may_grow);
+extern const char eddy__pool_grow_first[];
 
 /* No new calls; the workers end when all is done; at once if `quit`: what they do is stopped, what waits is not
  * begun. */
@@ -86,6 +85,10 @@ bool eddy__pool_alive(eddy__pool *pool);
 /* Waits until all workers have ended, for so many ns at most; those that have not by then are abandoned: they go on
  * alone and vanish when they come to an end. Returns whether there were none. */
 bool eddy__pool_end(eddy__pool *pool, uint64_t patience);
+
+/* Takes the lock: nobody holds it for long, so it is worth a few looks before the thread sleeps. */
+void eddy__pool_lock(eddy__pool *pool);
+void eddy__pool_unlock(eddy__pool *pool);
 
 /* Under the lock: home is told that something has changed, if it wants to know. */
 void eddy__pool_tell(eddy__pool *pool);

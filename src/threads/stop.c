@@ -214,9 +214,9 @@ static void on_ready(eddy__ready *r) {
 /* In the worker's thread: home has nudged it. */
 static void on_nudge(eddy__mail *mail, eddy__loop *loop) {
   eddy__worker *w = eddy__container_of(mail, eddy__worker, nudge);
-  uv_mutex_lock(&w->pool->lock);
+  eddy__pool_lock(w->pool);
   w->has_nudge = false;
-  uv_mutex_unlock(&w->pool->lock);
+  eddy__pool_unlock(w->pool);
   if (loop == NULL || w->is_stopping) return;
   w->is_stopping = true;
   w->stopping.run = on_ready;

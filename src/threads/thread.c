@@ -71,7 +71,7 @@ static int l_thread(lua_State *L) {
   eddy__pool_own(pool, loop);
   (void)eddy__pool_notify(pool, call->home);
   pool->on_end = on_end;
-  const char *problem = eddy__pool_submit(pool, call, false);
+  const char *problem = eddy__pool_submit(pool, call, false, false);
   eddy__pool_close(pool, false); /* when the call is over */
   eddy__pool_release(pool);      /* the loop has it now */
   if (problem != NULL) return eddy__error_throw(L, EDDY_E_BROKEN_WORKER, "'thread': %s", problem);

@@ -49,16 +49,38 @@ static int l_unpack(lua_State *L) {
   if (w->loop->rt->has_contexts) eddy__context_enter(L, w->loop->rt);
   lua_settop(L, 0);
   if (w->call->code != NULL) eddy__code_push(L, w->call->code); /* raises: the parcel goes with the call */
-  if (parcel == NULL) return lua_gettop(L);
   w->call->parcel = NULL;
-  eddy__parcel_unpack(L, parcel);
+  if (parcel != NULL)
+    eddy__parcel_unpack(L, parcel);
+  else
+    eddy__scalars_push(L, &w->call->scalars);
   return lua_gettop(L);
+}
+
+/* The same where nothing can fail: the function is there, the arguments are plain, nobody knows a context. Else pushes
+ * nothing and returns false.   [-0, +(0|n), -] */
+static bool push_plain(lua_State *L, eddy__worker *w) {
+  const eddy__call *call = w->call;
+  if (call->parcel != NULL || call->context != NULL || call->code == NULL || w->loop->rt->has_contexts) return false;
+  if (!lua_checkstack(L, EDDY_SCALARS + 8) || !eddy__code_push_loaded(L, call->code)) return false;
+  eddy__scalars_push(L, &call->scalars);
+  return true;
+}
+
+/* Pushes the function of the call and the arguments. Returns Lua's status; its error is on top then.   [-0, +n, -] */
+static int unpack(lua_State *L, eddy__worker *w) {
+  if (push_plain(L, w)) return LUA_OK;
+  lua_pushcfunction(L, l_unpack);
+  lua_pushlightuserdata(L, w);
+  return lua_pcall(L, 1, LUA_MULTRET, 0);
 }
 
 /* 1: the worker, 2: how; then what goes home.   [-0, +0, v] */
 static int l_pack(lua_State *L) {
   eddy__worker *w = lua_touserdata(L, 1);
-  w->call->parcel = eddy__parcel_pack(L, 3, lua_gettop(L) - 2, w->call->wait->name, (int)lua_tointeger(L, 2));
+  eddy__parcel *parcel = eddy__parcel_pack(L, 3, lua_gettop(L) - 2, w->call->wait->name, (int)lua_tointeger(L, 2));
+  eddy__parcel_free(w->call->parcel); /* the arguments, if they could not be unpacked */
+  w->call->parcel = parcel;
   return 0;
 }
 
@@ -89,6 +111,7 @@ static int l_pack_text(lua_State *L) {
 /* What came of the call stands above BASE: gives it to the call. Returns the outcome.   [-n, +0, -] */
 static int pack_outcome(lua_State *L, eddy__worker *w, int status) {
   if (status == LUA_OK || status == LUA_YIELD) {
+    if (eddy__scalars_take(L, BASE + 1, lua_gettop(L) - BASE, &w->call->scalars)) return EDDY_C_OK;
     if (pack(L, w, BASE, EDDY_PACK_RESULTS)) return EDDY_C_OK;
     free(w->text); /* the results cannot be moved: the error is that */
     w->text = NULL;
@@ -128,13 +151,13 @@ static void finish(lua_State *L, eddy__worker *w, int status) {
   eddy__stop_end(w, L);
   eddy__call *call = w->call;
   int outcome = pack_outcome(L, w, status);
-  uv_mutex_lock(&w->pool->lock);
+  eddy__pool_lock(w->pool);
   w->call = NULL; /* from here on nobody stops it */
   if (!has_work(w)) take_next(w);
-  uv_mutex_unlock(&w->pool->lock);
+  eddy__pool_unlock(w->pool);
   call->text = w->text;
   w->text = NULL;
-  eddy__call_return(call, outcome);
+  eddy__call_return_by(call, outcome, &w->home);
   lua_settop(L, BASE);
 }
 
@@ -155,7 +178,7 @@ static const eddy__wait wait_serve = {"worker", cancel_serve};
 static bool take(eddy__worker *w, bool *end) {
   eddy__pool *pool = w->pool;
   if (w->call != NULL) return true; /* it has one since it has ended the last */
-  uv_mutex_lock(&pool->lock);
+  eddy__pool_lock(pool);
   bool taken = take_next(w);
   if (taken) {
     /* that is it */
@@ -163,10 +186,10 @@ static bool take(eddy__worker *w, bool *end) {
     *end = true;
   } else {
     w->in_loop = has_work(w);
-    atomic_store(&w->called, false);
+    atomic_store(&w->rest, EDDY_W_UP);
     eddy__list_push(pool->idle.next, &w->idle); /* before the others: what it needs is in the caches */
   }
-  uv_mutex_unlock(&pool->lock);
+  eddy__pool_unlock(pool);
   return taken;
 }
 
@@ -186,9 +209,7 @@ static int serve(lua_State *L, eddy__worker *w, bool polite) {
   for (bool end = false;; polite = false) {
     if (!polite && w->call == NULL && has_work(w)) return eddy__give_way(L, w->task, k_serve);
     if (!take(w, &end)) return end ? 0 : park(L, w);
-    lua_pushcfunction(L, l_unpack);
-    lua_pushlightuserdata(L, w);
-    int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+    int status = unpack(L, w);
     if (status == LUA_OK && !eddy__stop_begin(w, L)) {
       lua_settop(L, BASE);
       eddy__stop_push(L);
@@ -204,7 +225,7 @@ static int k_serve(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   eddy__worker *w = lua_touserdata(L, SELF);
   if (w->is_parked && w->in_loop) w->loop->jobs--;
-  if (w->is_parked && !atomic_load(&w->called)) { /* cancelled by a script */
+  if (w->is_parked && atomic_load(&w->rest) != EDDY_W_CALLED) { /* cancelled by a script */
     eddy__wake_settle(w->task);
     return park(L, w);
   }
@@ -273,9 +294,9 @@ static int l_open(lua_State *L) {
   w->task = eddy__task_spawn(L, w->loop, 1);
   eddy__mailbox *box = eddy__mailbox_of(w->loop);
   if (box == NULL) return luaL_error(L, "not enough memory");
-  uv_mutex_lock(&w->pool->lock);
+  eddy__pool_lock(w->pool);
   w->box = eddy__mailbox_retain(box);
-  uv_mutex_unlock(&w->pool->lock);
+  eddy__pool_unlock(w->pool);
   return 0;
 }
 
@@ -294,33 +315,32 @@ static bool open_state(eddy__worker *w) {
 /* Sleeps until it is called. */
 static void wait_for_call(eddy__worker *w) {
   uint32_t left = w->spin;
-  while (left > 0 && !atomic_load_explicit(&w->called, memory_order_relaxed)) {
+  while (left > 0 && atomic_load_explicit(&w->rest, memory_order_relaxed) == EDDY_W_UP) {
     left--;
     eddy__pause();
   }
   w->spin = eddy__spin_next(w->spin, left > 0, MOST_SPIN);
-  uv_sem_wait(&w->calls);
+  int up = EDDY_W_UP;
+  if (atomic_compare_exchange_strong(&w->rest, &up, EDDY_W_ASLEEP)) uv_sem_wait(&w->calls);
 }
 
 static void on_summons(eddy__mail *mail, eddy__loop *loop) {
   eddy__worker *w = eddy__container_of(mail, eddy__worker, summons);
-  uv_mutex_lock(&w->pool->lock);
+  eddy__pool_lock(w->pool);
   w->has_summons = false;
-  uv_mutex_unlock(&w->pool->lock);
+  eddy__pool_unlock(w->pool);
   if (loop != NULL && w->is_parked) eddy__task_wake_from(w->task, w);
 }
 
-void eddy__worker_call(eddy__worker *w) {
+void eddy__worker_call(eddy__worker *w, eddy__list *asleep) {
   eddy__list_remove(&w->idle);
-  atomic_store(&w->called, true);
-  if (!w->in_loop) {
-    uv_sem_post(&w->calls);
-    return;
-  }
-  if (w->has_summons || w->box == NULL) return;
+  if (atomic_exchange(&w->rest, EDDY_W_CALLED) == EDDY_W_ASLEEP) eddy__list_push(asleep, &w->idle);
+  if (!w->in_loop || w->has_summons || w->box == NULL) return;
   w->summons.deliver = on_summons;
   w->has_summons = eddy__mailbox_post(w->box, &w->summons);
 }
+
+void eddy__worker_wake(eddy__worker *w) { uv_sem_post(&w->calls); }
 
 /* 1: the worker. Its call waits for what can never come.   [-0, +0, m] */
 static int l_deadlock(lua_State *L) {
@@ -355,13 +375,14 @@ static void run(eddy__worker *w) {
 /* Ends what goes on in the state, and closes it. */
 static void close_state(eddy__worker *w) {
   eddy__mailbox *box = w->box;
-  uv_mutex_lock(&w->pool->lock);
+  eddy__pool_lock(w->pool);
   w->box = NULL;
-  uv_mutex_unlock(&w->pool->lock);
+  eddy__pool_unlock(w->pool);
   if (w->L != NULL && w->loop != NULL) eddy__teardown(w->L, w->loop);
   eddy__stop_close(w);
   if (box != NULL) eddy__mailbox_release(box);
   if (w->L != NULL) lua_close(w->L);
+  if (w->home != NULL) eddy__mailbox_release(w->home);
   eddy__parcel_free(w->init);
   free(w->text);
 }

@@ -18,16 +18,21 @@ typedef int eddy__signals;
 typedef sigset_t eddy__signals;
 #endif
 
+/* An idle worker is UP, on its way to sleep, until it says itself that it is ASLEEP, or somebody else that it was
+ * CALLED: one exchange each, so one of the two finds what the other has done. Only a worker that was asleep is posted
+ * to, once, and it waits for that once: no post is lost, and none is left over. */
+enum { EDDY_W_UP, EDDY_W_ASLEEP, EDDY_W_CALLED };
+
 struct eddy__worker {
   eddy__list link;       /* under the pool's lock: in pool->workers or pool->ended */
   eddy__list idle;       /* under the lock: in pool->idle */
   eddy__pool *pool;
   uv_thread_t thread;
-  uv_sem_t calls;        /* posted each time that it is called, unless it waits in its loop */
+  uv_sem_t calls;        /* posted when it is called while it is asleep */
   bool in_loop;          /* under the lock: it waits in its loop, as tasks of earlier calls go on there */
   bool has_nudge;        /* under the lock: the mail `nudge` is on its way */
   bool has_summons;      /* under the lock: the mail `summons` is */
-  atomic_bool called;    /* there is something to do */
+  atomic_int rest;       /* EDDY_W_...: what becomes of it while it is idle */
   atomic_bool ending;    /* whatever it does is to be stopped */
   eddy__call *call;      /* written under the lock, by itself */
   eddy__mailbox *box;    /* of its loop; under the lock, NULL before it has one */
@@ -42,6 +47,7 @@ struct eddy__worker {
   eddy__loop *loop;
   eddy__task *task;      /* carries out the calls, one after the other */
   eddy__ready stopping;  /* in the ready queue, when it `is_stopping` */
+  eddy__mailbox *home;   /* of the last call; retained */
   uint32_t spin;         /* how often it looks for a call before it sleeps: more when that has paid */
   bool is_stopping;
   bool is_parked;        /* the task waits for a call */
@@ -55,7 +61,9 @@ struct eddy__worker {
 /* The main function of the thread. */
 void eddy__worker_live(void *worker);
 
-/* Under the pool's lock: tells a worker that waits that there is something to do. */
-void eddy__worker_call(eddy__worker *w);
+/* Under the pool's lock: tells an idle worker that there is something to do. If it is asleep it goes into the list by
+ * its `idle`: whoever has the list wakes it when the lock is free again. */
+void eddy__worker_call(eddy__worker *w, eddy__list *asleep);
+void eddy__worker_wake(eddy__worker *w);
 
 #endif
