@@ -66,6 +66,11 @@ typedef struct eddy_options {
   double shutdown_timeout; /* seconds after which tasks that will not end are cancelled again; 0: never */
 } eddy_options;
 
+/* Makes a Lua state as luaL_newstate does, with memory of its own: small blocks without malloc's headers, which makes
+ * tasks smaller and quicker to create. Worth it for many tasks; eddy works in any state. It is closed by lua_close.
+ * Returns NULL for lack of memory. */
+EDDY_API lua_State *eddy_newstate(void);
+
 /* Opens the Lua module; leaves its table on the stack. Also what `require "eddy"` calls.   [-0, +1, v] */
 EDDY_API int luaopen_eddy(lua_State *L);
 

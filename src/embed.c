@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "core/cancel.h"
 #include "core/interrupt.h"
@@ -205,6 +206,8 @@ EDDY_API int eddy_cancel(lua_State *L, int idx) {
   if (f == NULL || eddy__future_loop(f) == NULL || !lua_checkstack(L, 12)) return 0;
   return eddy__cancel(L, f, lua_absindex(L, idx), 0);
 }
+
+EDDY_API lua_State *eddy_newstate(void) { return eddy__arena_newstate(); }
 
 EDDY_API int eddy_backend_fd(const eddy_loop *host) {
   return host != NULL && host->loop != NULL ? uv_backend_fd(host->loop->uv) : -1;

@@ -378,7 +378,7 @@ int main(int argc, char **argv) {
   if (c.ask_prompt) setvbuf(stdin, NULL, _IONBF, 0); /* io.read leaves the lines after its own to the prompt */
   else if (c.ask_version) puts(EDDY__BANNER);
 
-  lua_State *L = luaL_newstate();
+  lua_State *L = eddy_newstate();
   if (L == NULL) {
     fputs("eddy: not enough memory\n", stderr);
     return EXIT_ERROR;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "core/context.h"
 #include "core/report.h"
@@ -301,7 +302,7 @@ static int l_open(lua_State *L) {
 }
 
 static bool open_state(eddy__worker *w) {
-  w->L = luaL_newstate();
+  w->L = eddy__arena_newstate();
   if (w->L == NULL) return false;
   lua_pushcfunction(w->L, l_open);
   lua_pushlightuserdata(w->L, w);
