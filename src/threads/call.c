@@ -22,6 +22,7 @@ static const eddy__type type_box = {"eddy.call"};
 enum { TRIES = 6 };
 enum { MOST_SPARE = 64 };
 static const uint64_t PATIENCE_NS = 5000000; /* until a stop is asked for again; twice as long each time */
+static const uint64_t GRACE_NS = 1010000000; /* the same when it was heard: a little more than code has to unwind */
 
 static const char spare_key; /* registry: a list of spare boxes, rt->spare_calls of them; false from there on */
 
@@ -144,10 +145,11 @@ static eddy__call *push_spare(lua_State *L, eddy__runtime *rt, eddy__mailbox *ho
     lua_pop(L, 1);
     return NULL;
   }
-  call->is_sent = call->is_done = call->was_asked = false;
+  call->is_sent = call->is_done = call->was_asked = call->was_heard = false;
   call->tries = 0;
   atomic_store_explicit(&call->stop, false, memory_order_relaxed);
   atomic_store_explicit(&call->heard, false, memory_order_relaxed);
+  atomic_store_explicit(&call->asked, 0, memory_order_relaxed);
   return call;
 }
 
@@ -200,13 +202,19 @@ static void on_patience(eddy__timer *t) {
   eddy__task *task = eddy__container_of(t, eddy__task, timer);
   eddy__call *call = task->waits_for;
   eddy__loop *loop = task->future.loop;
-  if (atomic_load(&call->heard)) return; /* it is on its way out */
-  if (++call->tries >= TRIES) {
+  uint64_t patience = GRACE_NS;
+  if (atomic_exchange(&call->heard, false)) {
+    if (call->was_heard) stop(call); /* it had time to unwind */
+    call->was_heard = true;
+    call->tries = 0;
+  } else if (++call->tries < TRIES) {
+    stop(call);
+    patience = PATIENCE_NS << call->tries;
+  } else {
     abandon(task, call);
     return;
   }
-  stop(call);
-  uint64_t deadline = eddy__clock_now(&loop->clock) + (PATIENCE_NS << call->tries);
+  uint64_t deadline = eddy__clock_now(&loop->clock) + patience;
   if (eddy__timer_start(&loop->timers, t, deadline, on_patience) != 0) abandon(task, call);
 }
 
@@ -216,6 +224,7 @@ void eddy__call_cancel(eddy__task *task, eddy__cancelling *request) {
   bool again = call->was_asked;
   if (request->probing) return;
   call->was_asked = true;
+  atomic_fetch_add(&call->asked, 1);
   if (call->is_done) return;
   if (!again) stop(call);
   uint64_t deadline = eddy__clock_now(&loop->clock) + PATIENCE_NS;

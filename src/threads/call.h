@@ -25,7 +25,8 @@ struct eddy__call {
   eddy__call *next;      /* in a pool's queue */
   atomic_int refs;       /* one is home's, one belongs to whoever carries it out */
   atomic_bool stop;      /* home wants it to end */
-  atomic_bool heard;     /* and it has been told so */
+  atomic_bool heard;     /* and it has been told so, since that was last asked */
+  atomic_int asked;      /* how often the task at home was cancelled: each time it is cancelled there */
   eddy__mailbox *home;
   const eddy__wait *wait; /* how it is waited for; its name is what errors say */
 
@@ -47,6 +48,7 @@ struct eddy__call {
   eddy__waiter watch;    /* of the Task that was made for it, if `has_task`, whose end ends the call */
   uint8_t tries;         /* how often the other side was told to stop while somebody waits for that */
   bool is_sent, is_done, was_asked, has_task;
+  bool was_heard;        /* the other side has been told, and is on its way out */
 };
 
 /* Packs the function at idx (absolute) and what stands above it, and the running context, for a call; pushes the box

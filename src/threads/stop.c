@@ -7,8 +7,9 @@
  *         makes Lua code run at half its speed: it serves where there are no such signals.
  *
  * The hook raises one error, once. pcall and xpcall of a worker let that error through, so one is enough to unwind a
- * call, and its <close> handlers run in peace; so does coroutine.resume. Code that goes on all the same for longer than
- * GRACE_NS is told again, at each instruction.
+ * call, and its <close> handlers run in peace; so does coroutine.resume. Code that goes on all the same is told again,
+ * at each instruction: when the loop has not turned for GRACE_NS, or when all takes longer than LIMIT_NS, and then its
+ * wait is cancelled again as well. Home sends the stop each second, for a hook in code that has none.
  */
 #include "threads/stop.h"
 
@@ -31,7 +32,7 @@
 #endif
 
 enum { INSTRUCTIONS = 1000 }; /* between two looks */
-static const uint64_t GRACE_NS = 1000000000;
+static const uint64_t GRACE_NS = 1000000000, LIMIT_NS = 5000000000;
 
 static const char error_key; /* registry: the error that stops calls of this worker */
 
@@ -166,13 +167,16 @@ static bool is_stop(lua_State *L, int idx) {
   return w != NULL && eddy__stop_is(L, idx, w);
 }
 
-/* The first time that the worker acts on it: the task that carries out the call is cancelled, and with it what it
- * waits for.   [-0, +0, -] */
-static void cancel_task(lua_State *L, eddy__worker *w) {
-  if (w->first_raised != 0) return;
-  w->first_raised = uv_hrtime();
+/* Each time that the worker acts on it. The task that carries out the call is cancelled, and with it what it waits for,
+ * as often as the one at home was, and when it takes too long.   [-0, +0, -] */
+static void cancel_task(lua_State *L, eddy__worker *w, bool again) {
+  bool first = w->told_at == 0;
+  if (first) w->told_at = uv_hrtime();
   if (w->call == NULL) return;
   atomic_store(&w->call->heard, true);
+  int asked = atomic_load(&w->call->asked);
+  if (!first && !again && asked <= w->cancelled) return;
+  w->cancelled = asked > 0 ? asked : 1;
   eddy__stop_push(L);
   eddy__task_push(L, w->task);
   eddy__cancel(L, &w->task->future, lua_gettop(L), lua_gettop(L) - 1);
@@ -184,6 +188,12 @@ static bool is_wanted(eddy__worker *w) {
   return (w->call != NULL && atomic_load(&w->call->stop)) || atomic_load(&w->ending);
 }
 
+/* Whether the call has had its time to unwind: to compute, or in all. */
+static bool is_late(eddy__worker *w) {
+  uint64_t now = uv_hrtime(), nudged = atomic_load(&w->nudged);
+  return (nudged != 0 && now > nudged && now - nudged > GRACE_NS) || now - w->told_at > LIMIT_NS;
+}
+
 static void on_stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
   eddy__worker *w = worker_of(L);
@@ -193,10 +203,10 @@ static void on_stop(lua_State *L, lua_Debug *ar) {
     return;
   }
   luaL_checkstack(L, 12, NULL);
-  cancel_task(L, w);
+  cancel_task(L, w, false);
   eddy__task *running = w->loop->rt->current;
   bool is_due = running != NULL && eddy__wake_cancelled(running);
-  bool insists = uv_hrtime() - w->first_raised > GRACE_NS;
+  bool insists = is_late(w);
   lua_sethook(L, on_stop, LUA_MASKCOUNT, insists ? 1 : INSTRUCTIONS);
   if (!is_due && !insists) return;
   if (running != NULL) eddy__wake_settle(running);
@@ -208,14 +218,19 @@ static void on_stop(lua_State *L, lua_Debug *ar) {
 static void on_ready(eddy__ready *r) {
   eddy__worker *w = eddy__container_of(r, eddy__worker, stopping);
   w->is_stopping = false;
-  if (w->call != NULL && atomic_load(&w->call->stop)) cancel_task(w->loop->rt->L, w);
+  if (w->call == NULL || !atomic_load(&w->call->stop)) return;
+  bool insists = w->told_at != 0 && uv_hrtime() - w->told_at > LIMIT_NS;
+  cancel_task(w->loop->rt->L, w, insists);
+  if (!insists) return;
+  lua_sethook(w->task->co, on_stop, LUA_MASKCOUNT, 1);
+  if (w->task->at != NULL && w->task->at != w->task->co) lua_sethook(w->task->at, on_stop, LUA_MASKCOUNT, 1);
 }
 
 /* In the worker's thread: home has nudged it. */
 static void on_nudge(eddy__mail *mail, eddy__loop *loop) {
   eddy__worker *w = eddy__container_of(mail, eddy__worker, nudge);
   eddy__pool_lock(w->pool);
-  w->has_nudge = false;
+  atomic_store(&w->nudged, 0);
   eddy__pool_unlock(w->pool);
   if (loop == NULL || w->is_stopping) return;
   w->is_stopping = true;
@@ -224,9 +239,10 @@ static void on_nudge(eddy__mail *mail, eddy__loop *loop) {
 }
 
 void eddy__stop_send(eddy__worker *w) {
-  if (w->box != NULL && !w->has_nudge) {
+  if (w->box != NULL && atomic_load(&w->nudged) == 0) {
     w->nudge.deliver = on_nudge;
-    w->has_nudge = eddy__mailbox_post(w->box, &w->nudge);
+    atomic_store(&w->nudged, uv_hrtime());
+    if (!eddy__mailbox_post(w->box, &w->nudge)) atomic_store(&w->nudged, 0);
   }
   interrupt_thread(w);
 }
@@ -244,7 +260,8 @@ void eddy__stop_close(eddy__worker *w) {
 
 /* [-0, +0, -] */
 bool eddy__stop_begin(eddy__worker *w, lua_State *L) {
-  w->first_raised = 0;
+  w->told_at = 0;
+  w->cancelled = 0;
   watch(L, w);
   return !atomic_load(&w->call->stop);
 }

@@ -30,13 +30,13 @@ struct eddy__worker {
   uv_thread_t thread;
   uv_sem_t calls;        /* posted when it is called while it is asleep */
   bool in_loop;          /* under the lock: it waits in its loop, as tasks of earlier calls go on there */
-  bool has_nudge;        /* under the lock: the mail `nudge` is on its way */
   bool has_summons;      /* under the lock: the mail `summons` is */
   atomic_int rest;       /* EDDY_W_...: what becomes of it while it is idle */
   atomic_bool ending;    /* whatever it does is to be stopped */
   eddy__call *call;      /* written under the lock, by itself */
   eddy__mailbox *box;    /* of its loop; under the lock, NULL before it has one */
   eddy__mail nudge;      /* the call is to be stopped */
+  _Atomic uint64_t nudged; /* when that was posted, uv_hrtime(); 0: it has come. Written under the lock */
   eddy__mail summons;    /* there is something to do */
 
   eddy__signals signals; /* that the thread of home blocked when it started this one */
@@ -54,7 +54,8 @@ struct eddy__worker {
   bool has_failed;       /* init has: no other worker would do better */
   char *problem;         /* why it has ended, when it was not asked to */
   char *text;            /* traceback of the call's error */
-  uint64_t first_raised; /* when the call was first told to stop, uv_hrtime(); 0: not yet */
+  uint64_t told_at;      /* when the call was first told to stop, uv_hrtime(); 0: not yet */
+  int cancelled;         /* how many cancellations of home's task have been passed on */
   volatile sig_atomic_t in_call; /* Lua code of a call may run: the hook may be set */
 };
 

@@ -21,9 +21,9 @@ local eddy = {}
 ---Context variables go along, by name and value; those whose value is no plain value stay behind.
 ---
 ---Cancelling the waiting task stops f, at its next instruction or where it waits, through `pcall`; its `<close>`
----handlers run, and then the CancelledError is raised here. A C function that never comes back to Lua is not waited
----for: its
----result is dropped when it has ended.
+---handlers run, and then the CancelledError is raised here. A handler that computes for a second, or takes five in all,
+---is stopped as well. A C function that never comes back to Lua is not waited for: its result is dropped when it has
+---ended. A second cancellation leaves at once.
 ---
 ---Raises what f raises (`task:traceback()` has the thread's traceback as well); DeadlockError when f waits for what can
 ---never come; RuntimeError when the default executor was shut down; OSError when no thread can be started.
