@@ -29,4 +29,4 @@ local function main(port)
   server:serve_forever()
 end
 
-eddy.run(main, tonumber(arg[1]) or 0)
+eddy.run(main, tonumber(arg[1] or 0))

@@ -23,4 +23,4 @@ local function main(port)
   print("stopped")
 end
 
-eddy.run(main, tonumber(arg[1]) or 0)
+eddy.run(main, tonumber(arg[1] or 0))

@@ -15,10 +15,14 @@ local function forward(client, host, port)
 end
 
 local function main(own_port, host, port)
-  if not port then error("which port, and where to?") end
   local server <close> = eddy.start_server(function(client) forward(client, host, port) end, "127.0.0.1", own_port)
   print("listening on", server:address())
   server:serve_forever()
 end
 
-eddy.run(main, tonumber(arg[1]), arg[2], tonumber(arg[3]))
+local own_port, host, port = tonumber(arg[1]), arg[2], tonumber(arg[3])
+if not own_port or not port then
+  io.stderr:write("usage: port_forwarder.lua PORT HOST PORT\n")
+  os.exit(2)
+end
+eddy.run(main, own_port, host, port)

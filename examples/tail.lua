@@ -47,6 +47,10 @@ local function follow(path)
   end
 end
 
+if not arg[1] then
+  io.stderr:write("usage: tail.lua FILE...\n")
+  os.exit(2)
+end
 eddy.run(function()
   local group <close> = eddy.TaskGroup()
   for _, path in ipairs(arg) do group:create_task(follow, path) end

@@ -228,7 +228,7 @@ static int load_module(lua_State *L, const char *name) {
   lua_remove(L, -4);
   lua_call(L, 2, 2);
   if (lua_isnil(L, -2)) {
-    lua_pushfstring(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
+    lua_pushfstring(L, "module '%s' not found:\n\t%s", name, lua_tostring(L, -1));
     lua_replace(L, -3);
     lua_pop(L, 1);
     return LUA_ERRFILE;

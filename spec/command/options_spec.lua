@@ -115,7 +115,7 @@ describe("eddy's options:", function()
     it("names the places where it has looked in vain", function()
       local _, err, status = eddy({ "-m", "no.such" }, { env = path_to_folder() })
       assert.equal(1, status)
-      assert.matches("^eddy: module 'no.such' not found:", err)
+      assert.matches("^eddy: module 'no.such' not found:\n\tno file ", err)
       assert.truthy(err:find(folder .. "/no/such.lua", 1, true))
     end)
 

@@ -1,6 +1,7 @@
 -- How a request to stop reaches a task: cancel, cancelling, uncancel; timeout scopes, move_on_after, eddy.pcall.
 
 local eddy = require "eddy"
+local support = require "spec.command.support"
 local calls = require "spec.support.calls"
 
 local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
@@ -876,6 +877,12 @@ describe("eddy.timeout #virtual", function()
     assert.is_false(scope:expired() or inner:expired())
     assert.equal("RuntimeError: 'reschedule': the timeout is closed, as its task has ended",
       tostring(raised(eddy.RuntimeError, scope.reschedule, scope, 7)))
+  end)
+
+  it("that is forgotten is warned of when its task ends", function()
+    local _, err, status = support.eddy { "-e", "eddy.create_task(eddy.timeout, 5):set_name 'worker' eddy.sleep(0)" }
+    assert.same({ "Lua warning: RuntimeWarning: task 'worker' has ended in a timeout that was never closed; "
+      .. "write: local t <close> = eddy.timeout(seconds)\n", 0 }, { err, status })
   end)
 
   it("may be closed in any order", function()

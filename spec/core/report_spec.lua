@@ -263,6 +263,16 @@ describe("What is reported #plain", function()
     assert.matches("app.lua:2: in [^\n]*'fail'", err)
   end)
 
+  it("goes to stderr with the lines of Lua alone, when it is a callback's", function()
+    local err = stderr_of [[
+      local function fail() error "boom" end
+      eddy.run(function() eddy.get_running_loop():call_soon(function() fail() end) eddy.sleep(0) end)]]
+    assert.matches("^eddy: error in callback at [^\n]*app.lua:3\n", err)
+    assert.matches("app.lua:2: boom\nstack traceback:\n\t[^\n]*'error'", err)
+    assert.matches("app.lua:2: in [^\n]*'fail'", err)
+    assert.not_matches("[C]: in ?", err, 1, true)
+  end)
+
   it("goes to stderr as well when the handler fails, with its error", function()
     local err = stderr_of [[
       local runner <close> = eddy.Runner { exception_handler = function() error "handler" end }

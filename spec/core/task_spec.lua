@@ -568,6 +568,23 @@ describe("task:traceback #virtual", function()
     assert.not_matches("awaited by", inner:traceback())
   end)
 
+  it("of a task whose time has run out begins where it was waiting", function()
+    local function wait() eddy.sleep(10) return true end
+    local line = debug.getinfo(wait, "S").linedefined
+    local tasks = {
+      eddy.create_task(function() return eddy.wait_for(wait, 1) end),
+      eddy.create_task(function() return eddy.timeout(1, wait) end),
+      eddy.create_task(function()
+        local _ <close> = eddy.timeout(1)
+        return wait()
+      end),
+    }
+    for _, task in ipairs(tasks) do
+      assert.is_true(eddy.is_error(select(2, pcall(task.await, task)), eddy.TimeoutError))
+      assert.matches("TimeoutError\nstack traceback of task '[^\n]*\n\t[^\n]*task_spec.lua:" .. line, task:traceback())
+    end
+  end)
+
   it("shows where a task that lives is", function()
     local line
     local task = eddy.create_task(function()

@@ -61,8 +61,7 @@ describe("examples/port_forwarder.lua", function()
 
   it("says what it needs", function()
     local output, status = program.command("examples/port_forwarder.lua")
-    assert.equal(1, status)
-    assert.matches("which port, and where to", output)
+    assert.same({ "usage: port_forwarder.lua PORT HOST PORT\n", 2 }, { output, status })
   end)
 end)
 

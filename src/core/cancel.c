@@ -270,6 +270,30 @@ void eddy__timeouts_leave(eddy__task *task) {
   while (task->scopes != NULL) detach(task->scopes);
 }
 
+bool eddy__timeouts_expire(const eddy__task *task) {
+  for (const eddy__timeout *t = task->scopes; t != NULL; t = t->outer)
+    if (t->state == EXPIRING) return true;
+  return false;
+}
+
+/* The argument is the address of a task that is anchored.   [-1, +0, m] */
+static int warn_forgotten(lua_State *L) {
+  eddy__task *task = lua_touserdata(L, 1);
+  eddy__task_push(L, task);
+  eddy__task_name(L, task, -1);
+  lua_pushfstring(L, "RuntimeWarning: task '%s' has ended in a timeout that was never closed; ",
+                  lua_tostring(L, -1));
+  lua_warning(L, lua_tostring(L, -1), 1);
+  lua_warning(L, "write: local t <close> = eddy.timeout(seconds)", 0);
+  return 0;
+}
+
+void eddy__timeouts_forgotten(eddy__task *task) {
+  eddy__runtime *rt = task->future.loop->rt;
+  if (eddy__runtime_pcall(rt, warn_forgotten, task) != LUA_OK) lua_pop(rt->L, 1);
+  eddy__timeouts_leave(task);
+}
+
 /* [-0, +0, -] */
 bool eddy__timeout_end(lua_State *L, eddy__timeout *t, int err) {
   eddy__task *task = t->task;

@@ -58,6 +58,12 @@ void eddy__timeout_hold(lua_State *L);
 /* Ends the scope; returns whether its error, a CancelledError, is to become a TimeoutError.   [-0, +0, -] */
 bool eddy__timeout_end(lua_State *L, eddy__timeout *t, int err);
 
+/* Whether time has run out for the task, and its CancelledError may become a TimeoutError. */
+bool eddy__timeouts_expire(const eddy__task *task);
+
+/* The task ends: warns if it has not closed a timeout, and leaves it.   [-0, +0, -] */
+void eddy__timeouts_forgotten(eddy__task *task);
+
 /* The task ends, or its loop: timeouts that it has not closed run out no more.   [-0, +0, -] */
 void eddy__timeouts_leave(eddy__task *task);
 

@@ -156,6 +156,24 @@ const char *eddy__report_story(lua_State *L, int idx) {
 
 /* --- the exception handler --------------------------------------------------------------------------- */
 
+/* Pushes the traceback at the top as a reader sees it; the task is at object, if there is one.   [-1, +1, m] */
+static void push_traceback(lua_State *L, eddy__future *f, int object) {
+  int traceback = lua_gettop(L);
+  luaL_Buffer b;
+  if (f != NULL && f->is_task) {
+    eddy__task_name(L, (eddy__task *)f, object);
+    lua_pushfstring(L, "stack traceback of task '%s':\n", lua_tostring(L, -1));
+    lua_remove(L, -2);
+  } else {
+    lua_pushliteral(L, "stack traceback:\n");
+  }
+  luaL_buffinit(L, &b);
+  add_frames(&b, lua_tostring(L, traceback));
+  luaL_pushresult(&b);
+  lua_concat(L, 2);
+  lua_replace(L, traceback);
+}
+
 /* Writes the context at idx to stderr.   [-0, +0, m] */
 static void write_context(lua_State *L, int idx) {
   lua_getfield(L, idx, "message");
@@ -165,7 +183,8 @@ static void write_context(lua_State *L, int idx) {
     lua_pop(L, 1);
     lua_getfield(L, idx, "future");
   }
-  eddy__future *f = eddy__future_test(L, lua_gettop(L));
+  int object = lua_gettop(L);
+  eddy__future *f = eddy__future_test(L, object);
   if (f != NULL && f->state == EDDY_F_FAILED) {
     lua_writestringerror("%s\n", eddy__report_story(L, -1));
     lua_pop(L, 1);
@@ -175,8 +194,10 @@ static void write_context(lua_State *L, int idx) {
   }
   if (lua_getfield(L, idx, "exception") != LUA_TNIL)
     lua_writestringerror("%s\n", eddy__error_text(L, -1));
-  if (lua_getfield(L, idx, "traceback") == LUA_TSTRING)
-    lua_writestringerror("%s\n", lua_tostring(L, -1));
+  if (lua_getfield(L, idx, "traceback") == LUA_TSTRING) {
+    push_traceback(L, f, object);
+    lua_writestringerror("%s", lua_tostring(L, -1));
+  }
 }
 
 /* 1: the context. Writes it.   [-0, +0, m] */

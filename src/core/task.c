@@ -190,7 +190,7 @@ static void end(eddy__task *task) {
   eddy__list_remove(&task->live);
   eddy__task_leave_wait(task);
   task->future.loop->ntasks--;
-  if (task->scopes != NULL) eddy__timeouts_leave(task);
+  if (task->scopes != NULL) eddy__timeouts_forgotten(task);
 }
 
 /* It has settled: its group is the first to act on it.   [-0, +0, -] */
@@ -538,26 +538,39 @@ void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline) {
 
 /* --- tracebacks -------------------------------------------------------------------------------------- */
 
-/* [-1, +1, m] */
+/* Whether the traceback that is noted is that of the error at 1: noted by a handler further in, with more frames, or
+ * of the CancelledError that it comes of. The task is at 2.   [-0, +0, m] */
+static bool is_noted(lua_State *L) {
+  eddy__future_extra(L, 2, EDDY_EX_TRACEBACK);
+  eddy__future_extra(L, 2, EDDY_EX_RAISED);
+  bool is_it = !lua_isnil(L, 3) && lua_rawequal(L, 1, 4);
+  if (!is_it && !lua_isnil(L, 3) && eddy__error_is(L, 1, EDDY_E_TIMEOUT)) {
+    lua_pushliteral(L, "cause");
+    lua_rawget(L, 1);
+    is_it = lua_rawequal(L, 4, -1);
+  }
+  lua_settop(L, 2);
+  return is_it;
+}
+
+/* A CancelledError has no traceback, as many tasks may be cancelled at once; but what is to become of it when time has
+ * run out has one, and where that is raised the frames are gone.   [-1, +1, m] */
 int eddy__task_msgh(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_here;
-  if (rt == NULL || rt->leaf != L || rt->current == NULL || eddy__cancelled_is(L, rt, 1)) return 1;
+  if (rt == NULL || rt->leaf != L || rt->current == NULL) return 1;
   eddy__task *task = rt->current;
+  if (eddy__cancelled_is(L, rt, 1) && !eddy__timeouts_expire(task)) return 1;
   lua_settop(L, 1);
   eddy__task_push(L, task);
-  eddy__future_extra(L, 2, EDDY_EX_RAISED);
-  eddy__future_extra(L, 2, EDDY_EX_TRACEBACK);
-  bool noted = !lua_isnil(L, 4) && lua_rawequal(L, 1, 3); /* by a handler further in, with more frames */
-  lua_settop(L, 2);
-  if (!noted) {
+  if (!is_noted(L)) {
     if (L == task->co)
       luaL_traceback(L, L, NULL, 1);
     else
       eddy__stack_push_traceback(L, task, 1);
     eddy__future_set_extra(L, 2, EDDY_EX_TRACEBACK);
-    lua_pushvalue(L, 1);
-    eddy__future_set_extra(L, 2, EDDY_EX_RAISED);
   }
+  lua_pushvalue(L, 1);
+  eddy__future_set_extra(L, 2, EDDY_EX_RAISED);
   lua_settop(L, 1);
   return 1;
 }

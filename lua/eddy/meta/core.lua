@@ -260,7 +260,8 @@ function eddy.shield(aw) end
 ---`f(...)` in such a scope and returns its results.
 ---
 ---Nothing is raised by a scope whose body never waits, or that swallows the cancellation; `t:expired()` tells. When
----somebody else has cancelled the task too, CancelledError passes.
+---somebody else has cancelled the task too, CancelledError passes. A scope that is not a `<close>` variable cancels the
+---task all the same; a warning tells of it when the task ends.
 ---Raises RuntimeError outside of a task.
 ---@async
 ---@param seconds? eddy.Seconds nil: no deadline.
