@@ -77,15 +77,15 @@ void *fault_lua_alloc(void *ud, void *block, size_t old_size, size_t size) {
 
 /* --- that of eddy and libuv --------------------------------------------------------------------------- */
 
-enum { SLOTS = 1 << 16, FILLED = 1 << 14 }; /* of a large block only the beginning is overwritten: pages cost time */
+enum { SLOTS = 1 << 14, FILLED = 1 << 14 }; /* of a large block only the beginning is overwritten: pages cost time */
 static struct {
   void *block;
   size_t size;
-} live[SLOTS];                            /* open addressing; a block that is gone leaves `gone` behind */
-static char gone;
-static volatile char lock;                /* libuv's threads allocate too */
+} live[SLOTS];              /* open addressing without marks of what is gone: see close_gap */
+static volatile char lock;  /* libuv's threads allocate too */
 
-static size_t slot_of(const void *block) { return (size_t)(((uintptr_t)block >> 4) * 2654435761u) % SLOTS; }
+/* Neighbours in memory are neighbours here, so that a run touches few pages. */
+static size_t slot_of(const void *block) { return ((uintptr_t)block >> 4) % SLOTS; }
 
 static void enter(void) {
   while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE)) {}
@@ -96,14 +96,26 @@ static void leave(void) { __atomic_clear(&lock, __ATOMIC_RELEASE); }
 static void *note(void *block, size_t size) {
   if (block == NULL) return NULL;
   enter();
+  if (fault.blocks >= SLOTS / 2) abort();
   size_t i = slot_of(block);
-  while (live[i].block != NULL && live[i].block != &gone) i = (i + 1) % SLOTS;
+  while (live[i].block != NULL) i = (i + 1) % SLOTS;
   live[i].block = block;
   live[i].size = size;
   fault.blocks++;
   fault.block_bytes += size;
   leave();
   return block;
+}
+
+/* Slot i is free now: what stands behind it may not be found any more where it is, and moves. */
+static void close_gap(size_t i) {
+  for (size_t j = (i + 1) % SLOTS; live[j].block != NULL; j = (j + 1) % SLOTS) {
+    size_t home = slot_of(live[j].block);
+    if ((j - home) % SLOTS < (j - i) % SLOTS) continue;
+    live[i] = live[j];
+    i = j;
+  }
+  live[i].block = NULL;
 }
 
 /* Returns the size of a live block of ours, and forgets it; SIZE_MAX for one that libc has made. */
@@ -113,7 +125,7 @@ static size_t forget(void *block) {
   for (size_t i = slot_of(block); live[i].block != NULL; i = (i + 1) % SLOTS) {
     if (live[i].block != block) continue;
     size = live[i].size;
-    live[i].block = &gone;
+    close_gap(i);
     fault.blocks--;
     fault.block_bytes -= size;
     break;
@@ -122,8 +134,7 @@ static size_t forget(void *block) {
   return size;
 }
 
-static bool malloc_fails(void) {
-  if (!fault.armed || fault.kind != FAULT_MALLOC) return false;
+bool fault_event(void) {
   enter();
   long count = ++fault.count;
   bool fails = fault.n > 0 && (count == fault.n || (fault.mode == FAULT_FROM && count > fault.n));
@@ -131,6 +142,8 @@ static bool malloc_fails(void) {
   leave();
   return fails;
 }
+
+static bool malloc_fails(void) { return fault.armed && fault.kind == FAULT_MALLOC && fault_event(); }
 
 static void *take(size_t size) {
   if (malloc_fails()) return NULL;
@@ -207,6 +220,6 @@ void fault_disarm(void) { fault.armed = false; }
 void fault_describe_blocks(char *text, size_t size) {
   size_t used = 0;
   for (size_t i = 0; i < SLOTS && used + 24 < size; i++)
-    if (live[i].block != NULL && live[i].block != &gone)
+    if (live[i].block != NULL)
       used += (size_t)snprintf(text + used, size - used, " %zu", live[i].size);
 }

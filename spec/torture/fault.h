@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef enum fault_kind { FAULT_NONE, FAULT_LUA, FAULT_MALLOC, FAULT_GC } fault_kind;
+typedef enum fault_kind { FAULT_NONE, FAULT_LUA, FAULT_MALLOC, FAULT_GC, FAULT_CALL } fault_kind;
 typedef enum fault_mode { FAULT_ONCE, FAULT_FROM, FAULT_BYTES } fault_mode;
 
 typedef struct fault_state {
@@ -36,6 +36,9 @@ void fault_open(void); /* before libuv is used for anything */
 /* From now on things fail as fault.kind, mode and n say; and no longer. */
 void fault_arm(void);
 void fault_disarm(void);
+
+/* Something has happened that may fail (from any thread). Returns whether it is to. */
+bool fault_event(void);
 
 void *fault_lua_alloc(void *ud, void *block, size_t old_size, size_t size);
 

@@ -57,8 +57,14 @@ local folders = 0
 ---The path of a folder that is not there yet; it is removed after the run.
 function stage.folder()
   folders = folders + 1
-  return ("%s/%d"):format(torture.folder, folders)
+  return ("%s/%d"):format(torture.folder(), folders)
 end
+
+---A name that no other run uses at the same time.
+function stage.name() return torture.folder():match("[^/]+$") end
+
+---Whether calls of the system fail in a way that eddy must make up for: then all that was asked for happens.
+function stage.is_harmless() return torture.is_harmless() end
 
 local function main(scenario)
   torture.began(eddy.current_task())

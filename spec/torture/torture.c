@@ -3,25 +3,23 @@
  * torture.c - makes one thing go wrong after the other, in each scenario, and prints what eddy does not bear.
  *
  *   torture KIND SCENARIO [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T]
+ *     [--jobs=J]
  *
  * KIND and SCENARIO may be `all`. Kinds and their modes are in the table below; docs/internals/testing.md tells what
  * they do. A dry run counts the events; then a child is forked for each (with --sample, for some of each, drawn by
- * --pick), which gets --limit seconds (5). A line is printed for each run that goes wrong: the command that does it
- * again. With --n there is that run only, and stderr is shown. After --seconds no new kind, mode and scenario is
- * begun. At the end the numbers of runs are printed; the status is 1 if a run went wrong, 3 if time was over.
+ * --pick), which gets --limit seconds (5), --jobs of them at a time (as there are processors). A line is printed for
+ * each run that goes wrong: the command that does it again. With --n there is that run only, and stderr is shown.
+ * After --seconds no new kind, mode and scenario is begun. At the end the numbers of runs are printed; the status is 1
+ * if a run went wrong, 3 if time was over.
  */
 #include <dirent.h>
-#include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "fault.h"
 #include "trial.h"
 
@@ -46,20 +44,30 @@ static const struct {
   {"gc", K_GC, M_FROM},
   {"gc", K_GC, M_TURN},
   {"stack", K_STACK, M_ONCE},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_INTR},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_AGAIN},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_SHORT},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_ONE},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_STORM},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_FULL},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_FILES},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_BROKEN},
+  {"syscall", K_SYSCALL, M_CALLS + CALL_FATAL}, /* only if asked for: libuv aborts */
 };
-static const char *const mode_names[] = {"once", "from", "bytes", "pair", "loop", "state", "exit", "turn"};
+static const char *const mode_names[] = {"once", "from", "bytes", "pair", "loop", "state", "exit", "turn", "intr",
+                                         "again", "short", "one", "storm", "full", "files", "broken", "fatal"};
 
 static const char *wanted_kind, *wanted_scenario, *wanted_mode;
 static long only_n, only_n2, sample;
 static unsigned long long seed, pick;
 static double seconds, limit = 5;
+static int jobs;
 static const char *folder = EDDY_TORTURE_FOLDER;
 static const char *program;
 
-static verdict *shared;
-static char scratch[64]; /* a folder for the files of scenarios; empty between two runs */
-static int errors;     /* the child's stderr: a file without a name */
-static long runs, wrong;
+static int current;      /* the plan whose runs are under way */
+static long runs, wrong, bad; /* in all; and those of the plan that went wrong */
+static verdict last;     /* of the run that ended last */
 static double started;
 
 static double now(void) {
@@ -73,132 +81,70 @@ static unsigned long next_random(void) {
   return (unsigned long)(pick >> 33);
 }
 
-/* --- one run ------------------------------------------------------------------------------------------ */
+/* --- all runs of one scenario with one plan ----------------------------------------------------------- */
 
-static void print_failure(const trial *t, int plan, const char *what) {
-  printf("%s %s %s --mode=%s --n=%ld", program, plans[plan].name, t->scenario, mode_names[t->mode], t->n);
+static void on_done(const trial *t, const verdict *v, const char *what) {
+  runs++;
+  last = *v;
+  if (what == NULL) return;
+  wrong++;
+  bad++;
+  printf("%s %s %s --mode=%s --n=%ld", program, plans[current].name, t->scenario, mode_names[t->mode], t->n);
   if (t->n2 > 0) printf(",%ld", t->n2);
   if (t->seed != 0) printf(" --seed=%llu", t->seed);
   printf("   # ");
+  if (v->call[0] != 0) printf("%s: ", v->call);
   for (; *what != 0; what++) putchar(*what == '\n' ? ' ' : *what);
   putchar('\n');
   fflush(stdout);
 }
 
-/* The first line of the child's stderr that a person wants to see. */
-static void append_errors(char *what, size_t size) {
-  static const char *const marks[] = {"ERROR: AddressSanitizer", "runtime error:", "Assertion", "ERROR:", "SUMMARY"};
-  static char text[65536];
-  ssize_t n = pread(errors, text, sizeof text - 1, 0);
-  text[n > 0 ? n : 0] = 0;
-  for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-    char *at = strstr(text, marks[i]);
-    if (at == NULL) continue;
-    while (at > text && at[-1] != '\n') at--;
-    size_t used = strlen(what);
-    snprintf(what + used, size - used, ": %.*s", (int)strcspn(at, "\n"), at);
-    return;
-  }
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *where) {
-  (void)st, (void)flag;
-  return where->level > 0 ? remove(path) : 0;
-}
-
-static void clean_scratch(void) { nftw(scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS); }
-
-static void show_errors(void) {
-  char text[4096];
-  off_t at = 0;
-  for (ssize_t n; (n = pread(errors, text, sizeof text, at)) > 0; at += n) fwrite(text, 1, (size_t)n, stderr);
-}
-
-/* Forks a child for the run. Returns whether all is well; `what` tells if not. */
-static bool run_child(const trial *t, size_t usual, double time_limit, char *what, size_t size) {
-  memset(shared, 0, sizeof *shared);
-  fflush(stdout);
-  if (ftruncate(errors, 0) != 0 || lseek(errors, 0, SEEK_SET) != 0) return false;
-  pid_t pid = fork();
-  if (pid == 0) {
-    dup2(errors, 2);
-    alarm((unsigned)time_limit + (time_limit > (unsigned)time_limit));
-    trial_run(t, shared, usual);
-  }
-  int status = 0;
-  if (pid < 0 || waitpid(pid, &status, 0) != pid) {
-    snprintf(what, size, "it could not be run");
-    return false;
-  }
-  runs++;
-  clean_scratch();
-  if (only_n > 0) show_errors();
-  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-    snprintf(what, size, "hangs");
-  else if (WIFSIGNALED(status))
-    snprintf(what, size, "signal %d", WTERMSIG(status));
-  else if (!shared->is_done || WEXITSTATUS(status) != 0) /* valgrind tells by the status */
-    snprintf(what, size, "exit %d", WEXITSTATUS(status));
-  else if (shared->finding[0] != 0)
-    snprintf(what, size, "%s", shared->finding);
-  else
-    return true;
-  append_errors(what, size);
-  return false;
-}
-
-/* A run that takes too long may have been unlucky: it gets more time once. */
-static bool try(const trial *t, int plan, size_t usual) {
-  char what[2400];
-  if (run_child(t, usual, limit, what, sizeof what)) return true;
-  if (strncmp(what, "hangs", 5) == 0 && run_child(t, usual, 4 * limit, what, sizeof what)) return true;
-  print_failure(t, plan, what);
-  wrong++;
-  return false;
-}
-
-/* --- all runs of one scenario with one plan ----------------------------------------------------------- */
-
 static bool is_over(void) { return seconds > 0 && now() - started > seconds; }
 
-static long run_pairs(trial t, int plan, long events, size_t usual) {
-  long bad = 0;
+static void run_pairs(trial t, long events, size_t usual) {
   for (long i = 0; i < (sample > 0 ? sample : events) && bad < ENOUGH; i++) {
     t.n = sample > 0 ? 1 + (long)(next_random() % (unsigned long)events) : i + 1;
     long from = sample > 0 ? t.n + 1 + (long)(next_random() % DISTANCE) : t.n + 1;
     long to = sample > 0 ? from : t.n + DISTANCE;
-    for (t.n2 = from; t.n2 <= to; t.n2++) bad += !try(&t, plan, usual);
+    for (t.n2 = from; t.n2 <= to; t.n2++) children_run(&t, usual);
   }
-  return bad;
+}
+
+/* How many of the events are made to go wrong. */
+static long last_of(const trial *t, long events) {
+  bool all_at_once = (t->kind == K_GC && t->mode != M_ONCE) || t->kind == K_STACK ||
+                     (t->kind == K_SYSCALL && (t->mode == M_CALLS + CALL_ONE || t->mode == M_CALLS + CALL_STORM));
+  return all_at_once && events > 1 ? 1 : events;
 }
 
 static void run_plan(const char *scenario, int plan) {
   trial t = {.scenario = scenario, .kind = plans[plan].kind, .mode = plans[plan].mode, .seed = seed};
-  long before = runs, bad = 0;
+  long before = runs;
   double start = now();
+  current = plan;
+  bad = 0;
   if (only_n > 0) {
     t.n = only_n;
     t.n2 = only_n2;
-    try(&t, plan, 0);
-    return;
   }
-  if (!try(&t, plan, 0)) return; /* n=0: it fails without any fault */
-  long events = shared->events;
-  size_t usual = shared->kept;
-  long step = t.mode == M_BYTES ? STEP : 1, last = events;
-  if ((t.kind == K_GC && t.mode != M_ONCE) || t.kind == K_STACK) last = events > 0 ? 1 : 0;
+  children_run(&t, 0);
+  children_wait();
+  if (only_n > 0 || bad > 0) return; /* n=0: it fails without any fault */
+  long events = last.events, step = t.mode == M_BYTES ? STEP : 1, most = last_of(&t, events);
+  size_t usual = last.kept;
   if (events == 0) {
     /* nothing of this kind happens in it */
   } else if (t.mode == M_PAIR) {
-    bad = run_pairs(t, plan, events, usual);
-  } else if (sample > 0 && last > sample * step) {
+    run_pairs(t, events, usual);
+  } else if (sample > 0 && most > sample * step) {
     for (long i = 0; i < sample && bad < ENOUGH; i++) {
-      t.n = 1 + (long)(next_random() % (unsigned long)(last / step)) * step;
-      bad += !try(&t, plan, usual);
+      t.n = 1 + (long)(next_random() % (unsigned long)(most / step)) * step;
+      children_run(&t, usual);
     }
   } else {
-    for (t.n = 1; t.n <= last && bad<ENOUGH; t.n += t.n / FAR> step ? t.n / FAR : step) bad += !try(&t, plan, usual);
+    for (t.n = 1; t.n <= most && bad<ENOUGH; t.n += t.n / FAR> step ? t.n / FAR : step) children_run(&t, usual);
   }
+  children_wait();
   printf("# %s %s %s seed=%llu: %ld events, %ld runs, %ld wrong, %.1f s\n", plans[plan].name, scenario,
          mode_names[t.mode], seed, events, runs - before, bad, now() - start);
   fflush(stdout);
@@ -228,12 +174,13 @@ static bool is_wanted(int plan) {
 #ifndef EDDY_TORTURE_HARD
   if (plans[plan].kind == K_STACK) return false; /* it is this Lua that moves its stack, and checks */
 #endif
+  if (plans[plan].mode == M_CALLS + CALL_FATAL && wanted_mode == NULL) return false;
   return of_kind && in_mode;
 }
 
 static int usage(void) {
-  fprintf(stderr, "usage: torture KIND|all SCENARIO|all [--mode=once|from|bytes|pair|loop|state|exit|turn]\n"
-                  "       [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T]\n"
+  fprintf(stderr, "usage: torture KIND|all SCENARIO|all [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT]\n"
+                  "       [--pick=P] [--seconds=T] [--limit=T] [--jobs=J]\n"
                   "       torture --list\n");
   return 2;
 }
@@ -248,6 +195,7 @@ static bool read_option(const char *word) {
   if (strncmp(word, "--pick", length) == 0) return pick = strtoull(value, NULL, 10), true;
   if (strncmp(word, "--sample", length) == 0) return sample = strtol(value, NULL, 10), true;
   if (strncmp(word, "--seconds", length) == 0) return seconds = strtod(value, NULL), true;
+  if (strncmp(word, "--jobs", length) == 0) return jobs = (int)strtol(value, NULL, 10), true;
   if (strncmp(word, "--limit", length) == 0) return limit = strtod(value, NULL), true;
   if (strncmp(word, "--n", length) != 0) return false;
   only_n = strtol(value, &rest, 10);
@@ -262,8 +210,21 @@ static int list(char names[][NAME], int n) {
   return 0;
 }
 
+/* Functions of libraries are looked up once, and not by each child. */
+static void bind_now(char **argv) {
+  static const char *const name = "LD_BIND_NOW";
+  char path[1024];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (n > 0 && getenv(name) == NULL && setenv(name, "1", 1) == 0) {
+    path[n] = 0;
+    execv(path, argv);
+  }
+  unsetenv(name);
+}
+
 int main(int argc, char **argv) {
   static char names[MAX_SCENARIOS][NAME];
+  bind_now(argv);
   int n = list_scenarios(names);
   program = strrchr(argv[0], '/') != NULL ? strrchr(argv[0], '/') + 1 : argv[0];
   if (argc == 2 && strcmp(argv[1], "--list") == 0) return list(names, n);
@@ -272,18 +233,15 @@ int main(int argc, char **argv) {
   wanted_scenario = argv[2];
   for (int i = 3; i < argc; i++)
     if (!read_option(argv[i])) return usage();
-  FILE *file = tmpfile();
-  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  snprintf(scratch, sizeof scratch, "/tmp/torture.XXXXXX");
-  if (file == NULL || shared == MAP_FAILED || mkdtemp(scratch) == NULL) return 2;
-  errors = fileno(file);
+  if (jobs == 0) jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  if (!children_open(jobs, limit, only_n > 0, on_done)) return 2;
   started = now();
   fault_open();
   bool any = false, over = false;
   for (int i = 0; i < n && !over; i++) {
     if (strcmp(wanted_scenario, "all") != 0 && strcmp(wanted_scenario, names[i]) != 0) continue;
     any = true;
-    if (!trial_load(folder, names[i], scratch)) {
+    if (!trial_load(folder, names[i])) {
       wrong++;
       continue;
     }
@@ -291,7 +249,7 @@ int main(int argc, char **argv) {
       if (is_wanted(p) && !(over = is_over())) run_plan(names[i], p);
     trial_unload();
   }
-  rmdir(scratch);
+  children_close();
   if (!any) return usage();
   printf("%ld runs, %ld wrong, %.0f s\n", runs, wrong, now() - started);
   return wrong > 0 ? 1 : over ? 3

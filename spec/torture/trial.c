@@ -8,17 +8,19 @@
  */
 #include "trial.h"
 
-#include <dirent.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/error.h"
+#include "calls.h"
 #include "core/cancel.h"
 #include "core/ledger.h"
 #include "core/runtime.h"
@@ -34,11 +36,12 @@ static lua_State *state;
 static const trial *now;
 static verdict *result;
 static size_t usual_kept;
+static const char *folder_of_files;
 static int fds_before;
 static bool may_take;      /* the scenario has said that main may take a cancellation */
 static char may_report[60]; /* a text in errors that it does not wait for */
 static bool may_deadlock;  /* or that it ends in a deadlock */
-static long memory_errors; /* that a task has ended with, or that were reported: they explain what others miss */
+static long memory_errors; /* of the fault's, that a task has ended with, or reported: they explain what others miss */
 static bool gc_failed;     /* Lua could not run a finalizer: what it would have counted stays counted */
 
 /* --- what is wrong ------------------------------------------------------------------------------------ */
@@ -93,6 +96,15 @@ static bool expected(lua_State *L, int idx) {
   return is;
 }
 
+/* The name of the errno (or of getaddrinfo's code) that a call has failed with. */
+static const char *calls_code(void) {
+  switch (calls_error()) {
+  case EAI_MEMORY: return "EAI_MEMORY";
+  case EAI_FAIL: return "EAI_FAIL";
+  default: return uv_err_name(-calls_error());
+  }
+}
+
 /* What one side of a connection hears when the other has gone.   [-0, +0, m] */
 static bool is_about_connection(lua_State *L, int idx) {
   if (eddy__error_is(L, idx, EDDY_E_INCOMPLETE_READ)) return true;
@@ -102,8 +114,22 @@ static bool is_about_connection(lua_State *L, int idx) {
   return is;
 }
 
+/* The same for a call of the system that has failed: with its errno, or what others see of it.   [-0, +0, m] */
+static bool explained_by_call(lua_State *L, int idx, bool boom) {
+  if (boom && expected(L, idx)) return true;
+  if (calls_error() == 0 || calls_are_harmless()) return false;
+  if (eddy__error_is(L, idx, EDDY_E_GROUP)) return group_explained(L, idx, boom);
+  if (eddy__error_is(L, idx, EDDY_E_DEADLOCK) || eddy__error_is(L, idx, EDDY_E_CANCELLED)) return memory_errors > 0;
+  if (memory_errors > 0 && is_about_connection(L, idx)) return true;
+  const char *text = eddy__error_text(L, idx);
+  bool good = says(text, calls_code()) || says(text, "the other side");
+  lua_pop(L, 1);
+  return good;
+}
+
 /* Whether the fault explains the error at idx; `boom`: or the scenario, whose own errors say so.   [-0, +0, m] */
 static bool explained(lua_State *L, int idx, bool boom) {
+  if (now->kind == K_SYSCALL) return explained_by_call(L, idx, boom);
   bool starves = now->kind == K_LUA || now->kind == K_MALLOC || now->kind == K_GC; /* luaL_Buffer does not ask twice */
   if (lua_type(L, idx) == LUA_TSTRING) {
     const char *text = lua_tostring(L, idx);
@@ -177,7 +203,10 @@ void __wrap_eddy__future_fail(lua_State *L, eddy__future *f, int idx);
 
 /* Something ends with an error: perhaps nobody will ever hear of it, but what others miss is explained.  [-1, +0, m] */
 void __wrap_eddy__future_fail(lua_State *L, eddy__future *f, int idx) {
-  if (lua_type(L, -1) == LUA_TSTRING && is_about_memory(lua_tostring(L, -1))) memory_errors++;
+  if (now->kind == K_SYSCALL && fault.armed)
+    memory_errors += explained_by_call(L, lua_gettop(L), false);
+  else if (lua_type(L, -1) == LUA_TSTRING && is_about_memory(lua_tostring(L, -1)))
+    memory_errors++;
   __real_eddy__future_fail(L, f, idx);
 }
 
@@ -188,6 +217,19 @@ void __wrap_eddy__future_settle(eddy__future *f, uint8_t how);
 void __wrap_eddy__future_settle(eddy__future *f, uint8_t how) {
   if (how == EDDY_F_FAILED) memory_errors++;
   __real_eddy__future_settle(f, how);
+}
+
+/* torture.folder(): where the scenario's files go   [-0, +1, m] */
+static int l_folder(lua_State *L) {
+  result->has_files = true;
+  lua_pushstring(L, folder_of_files);
+  return 1;
+}
+
+/* torture.is_harmless(): whether the fault is one that eddy makes up for   [-0, +1, -] */
+static int l_is_harmless(lua_State *L) {
+  lua_pushboolean(L, now->kind == K_SYSCALL && calls_are_harmless());
+  return 1;
 }
 
 /* torture.explains(err)   [-0, +1, m] */
@@ -201,7 +243,8 @@ static int l_explains(lua_State *L) {
 
 /* torture.starved(): whether memory has failed somebody   [-0, +1, -] */
 static int l_starved(lua_State *L) {
-  lua_pushboolean(L, memory_errors > 0 || stderr_says_memory());
+  bool by_call = now->kind == K_SYSCALL && calls_error() != 0 && !calls_are_harmless();
+  lua_pushboolean(L, by_call || memory_errors > 0 || stderr_says_memory());
   return 1;
 }
 
@@ -221,11 +264,13 @@ static const luaL_Reg functions[] = {{"check", l_check},
                                      {"on_report", l_on_report},
                                      {"starved", l_starved},
                                      {"explains", l_explains},
+                                     {"folder", l_folder},
+                                     {"is_harmless", l_is_harmless},
                                      {NULL, NULL}};
 
 /* --- before the fork ---------------------------------------------------------------------------------- */
 
-/* 1: the folder, 2: the scenario's name, 3: a folder for its files; leaves scenario, run and main.   [-3, +3, v] */
+/* 1: the folder, 2: the scenario's name; leaves scenario, run and main.   [-2, +3, v] */
 static int load_protected(lua_State *L) {
   const char *folder = lua_tostring(L, 1);
   luaL_openlibs(L);
@@ -233,16 +278,13 @@ static int load_protected(lua_State *L) {
   lua_getglobal(L, "package");
   lua_pushfstring(L, "%s/../../lua/?.lua", folder);
   lua_setfield(L, -2, "path");
-  lua_settop(L, 3);
+  lua_settop(L, 2);
   if (luaL_loadfile(L, lua_pushfstring(L, "%s/stage.lua", folder)) != LUA_OK) return lua_error(L);
   luaL_newlib(L, functions);
 #ifdef EDDY_TORTURE_HARD
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "is_hard");
 #endif
-  lua_pushvalue(L, 3);
-  lua_setfield(L, -2, "folder");
-  lua_remove(L, 3);
   lua_call(L, 1, 3); /* 4 to 6: stage, run, main */
   if (luaL_loadfile(L, lua_pushfstring(L, "%s/scenarios/%s.lua", folder, lua_tostring(L, 2))) != LUA_OK)
     return lua_error(L);
@@ -254,15 +296,14 @@ static int load_protected(lua_State *L) {
   return 3;
 }
 
-bool trial_load(const char *folder, const char *scenario, const char *scratch) {
+bool trial_load(const char *folder, const char *scenario) {
   state = lua_newstate(fault_lua_alloc, NULL);
   if (state == NULL) return false;
   lua_setwarnf(state, on_warning, NULL);
   lua_pushcfunction(state, load_protected);
   lua_pushstring(state, folder);
   lua_pushstring(state, scenario);
-  lua_pushstring(state, scratch);
-  if (lua_pcall(state, 3, 3, 0) != LUA_OK) {
+  if (lua_pcall(state, 2, 3, 0) != LUA_OK) {
     fprintf(stderr, "%s: %s\n", scenario, luaL_tolstring(state, -1, NULL));
     lua_close(state);
     return false;
@@ -277,16 +318,18 @@ void trial_unload(void) { lua_close(state); }
 /* --- one run ------------------------------------------------------------------------------------------ */
 
 static int count_fds(void) {
+  enum { ALL = 256 };
+  struct pollfd fds[ALL];
   int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  if (dir == NULL) return 0;
-  while (readdir(dir) != NULL) n++;
-  closedir(dir);
+  for (int i = 0; i < ALL; i++) fds[i] = (struct pollfd){.fd = i};
+  poll(fds, ALL, 0);
+  for (int i = 0; i < ALL; i++) n += (fds[i].revents & POLLNVAL) == 0;
   return n;
 }
 
 /* The state is closed: nothing may be left. Ends the process. */
 static _Noreturn void finish(void) {
+  result->phase = 'c';
   uv_library_shutdown();
   if (fault.lua_bytes != 0) found("%zu bytes of Lua's memory were not given back", fault.lua_bytes);
   if (fault.blocks != 0) {
@@ -295,7 +338,8 @@ static _Noreturn void finish(void) {
     found("%ld blocks of eddy or libuv were not given back, of sizes%s", fault.blocks, sizes);
   }
   int fds = count_fds();
-  if (fds != fds_before) found("%d descriptors were left open", fds - fds_before);
+  int spared = now->kind == K_SYSCALL && fds == fds_before + 1 && calls_hit_loop();
+  if (fds != fds_before && !spared) found("%d descriptors were left open", fds - fds_before);
   result->is_done = true;
   _exit(0);
 }
@@ -358,6 +402,7 @@ static void check_ledger(void) {
 
 /* Nothing goes wrong now. */
 static void repeat(void) {
+  result->phase = 'a';
   fault.kind = FAULT_NONE;
   moments.kind = MOMENT_NONE;
   moments.asked = 0;
@@ -369,6 +414,7 @@ static void repeat(void) {
   lua_gc(state, LUA_GCCOLLECT);
   check_ledger();
   result->kept = fault.lua_bytes;
+  result->phase = 'c';
   if (usual_kept > 0 && result->kept > usual_kept + KEPT_MORE)
     found("%zu bytes more than usual stay in use", result->kept - usual_kept);
 }
@@ -405,8 +451,10 @@ static void set_fault(void) {
   fault.kind = now->kind == K_LUA      ? FAULT_LUA
                : now->kind == K_MALLOC ? FAULT_MALLOC
                : now->kind == K_GC     ? FAULT_GC
-                                       : FAULT_NONE;
+               : now->kind == K_SYSCALL ? FAULT_CALL
+                                        : FAULT_NONE;
   fault.mode = modes[now->mode];
+  if (now->kind == K_SYSCALL) calls_set((call_way)(now->mode - M_CALLS), result->call, sizeof result->call);
   fault.n = now->n;
   moments.n = now->n;
   moments.n2 = now->n2;
@@ -418,9 +466,11 @@ static void set_fault(void) {
   if (now->mode == M_TURN) fault.kind = FAULT_NONE;
 }
 
-_Noreturn void trial_run(const trial *t, verdict *v, size_t usual) {
+_Noreturn void trial_run(const trial *t, verdict *v, size_t usual, const char *scratch) {
   now = t;
   result = v;
+  result->phase = 'r';
+  folder_of_files = scratch;
   usual_kept = usual;
   fds_before = count_fds();
   set_fault();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #ifndef _WIN32
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,21 +100,26 @@ bool eddy__handle_is_own(const eddy__handle *h) {
 
 static void close_uv(eddy__handle *h) { uv_close(h->uv, on_closed); }
 #else
-static bool look(const eddy__handle *h, struct stat *st) {
+/* Returns 0, or an errno. */
+static int look(const eddy__handle *h, struct stat *st) {
   uv_os_fd_t fd;
-  return uv_fileno(h->uv, &fd) == 0 && fstat(fd, st) == 0;
+  if (uv_fileno(h->uv, &fd) != 0) return EBADF;
+  return fstat(fd, st) == 0 ? 0 : errno;
 }
 
 void eddy__handle_identify(eddy__handle *h) {
   struct stat st;
-  if (!look(h, &st)) return;
+  if (look(h, &st) != 0) return;
   h->dev = (uint64_t)st.st_dev;
   h->ino = (uint64_t)st.st_ino;
 }
 
 bool eddy__handle_is_own(const eddy__handle *h) {
   struct stat st;
-  return h->ino == 0 || (look(h, &st) && (uint64_t)st.st_ino == h->ino && (uint64_t)st.st_dev == h->dev);
+  if (h->ino == 0) return true;
+  int error = look(h, &st);
+  if (error != 0) return error != EBADF; /* it is there, and nobody can say more */
+  return (uint64_t)st.st_ino == h->ino && (uint64_t)st.st_dev == h->dev;
 }
 
 /* libuv closes the number that it has, whoever that belongs to by now: such a stranger gets it back at once. */

@@ -106,14 +106,19 @@ static void forget(job *j) {
   drop(j);
 }
 
+/* The job that was kept first; the list has one. (An analyser that loses track of the list takes it for freed.) */
+static job *first_kept(const resolver *r) {
+  return eddy__container_of(r->cache.next, job, link); // NOLINT(clang-analyzer-unix.Malloc)
+}
+
 static void forget_all(resolver *r) {
-  while (!eddy__list_empty(&r->cache)) forget(eddy__container_of(r->cache.next, job, link));
+  while (!eddy__list_empty(&r->cache)) forget(first_kept(r));
 }
 
 static void keep(job *j) {
   resolver *r = j->resolver;
   if (r->ttl == 0 || j->rc < 0) return;
-  while (r->n >= r->max) forget(eddy__container_of(r->cache.next, job, link));
+  while (r->n >= r->max) forget(first_kept(r));
   j->refs++;
   j->is_cached = true;
   j->expires = uv_hrtime() + r->ttl;

@@ -48,9 +48,12 @@ int eddy__tree_open(const char *path) { return open_dir(AT_FDCWD, path, 0); }
 static int open_piece(int at, const char *piece) {
 #ifdef HAVE_OPENAT2
   struct open_how how = {.flags = DIRECTORY, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-  long fd = syscall(SYS_openat2, at, piece, &how, sizeof how);
+  long fd;
+  do fd = syscall(SYS_openat2, at, piece, &how, sizeof how);
+  while (fd < 0 && errno == EINTR);
   if (fd >= 0) return (int)fd;
-  if (errno != ENOSYS && errno != EPERM) return -errno; /* EPERM: a sandbox that does not know the call */
+  /* EPERM: a sandbox that does not know the call; EAGAIN: it could not be sure, as something was renamed. */
+  if (errno != ENOSYS && errno != EPERM && errno != EAGAIN) return -errno;
 #endif
   char name[NAME_MAX + 1];
   int here = at;

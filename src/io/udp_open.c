@@ -79,13 +79,17 @@ static int set_reuse_port(const eddy__udp *u) {
 #endif
 }
 
-/* Notes the names of a socket. */
-static void note_names(eddy__udp *u) {
+/* Notes the names of a socket: what it is connected to decides how it sends. Returns 0 or a libuv code. */
+static int note_names(eddy__udp *u) {
   eddy__address a;
   int size = sizeof a;
-  if (uv_udp_getsockname(&u->uv, &a.any, &size) == 0) eddy__address_copy(&u->local, &a.any);
+  int rc = uv_udp_getsockname(&u->uv, &a.any, &size);
+  if (rc < 0) return rc;
+  eddy__address_copy(&u->local, &a.any);
   size = sizeof a;
-  if (u->is_connected && uv_udp_getpeername(&u->uv, &a.any, &size) == 0) eddy__address_copy(&u->peer, &a.any);
+  if (u->is_connected) rc = uv_udp_getpeername(&u->uv, &a.any, &size);
+  if (u->is_connected && rc == 0) eddy__address_copy(&u->peer, &a.any);
+  return rc;
 }
 
 /* All addresses are known: a socket. Returns 0, or a libuv code with what has failed.   [-0, +1, v] */
@@ -114,7 +118,10 @@ static int open_socket(lua_State *L, const opening *o, eddy__loop *loop, const c
     rc = uv_udp_connect(&u->uv, &o->addresses[REMOTE].any);
     u->is_connected = rc == 0;
   }
-  note_names(u);
+  if (rc == 0) {
+    *failed = "getsockname";
+    rc = note_names(u);
+  }
   if (rc < 0) eddy__handle_close(&u->handle);
   return rc;
 }

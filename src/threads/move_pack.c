@@ -311,7 +311,7 @@ static int put_fields(eddy__packer *p, lua_State *L, int t, bool is_class, size_
 
 /* [-0, +?, -] */
 static int put_table_content(eddy__packer *p, lua_State *L, int t, size_t at) {
-  int tag = p->bytes[at];
+  int tag = (unsigned char)p->bytes[at];
   if (tag != TAG_TABLE) {
     if (tag == TAG_CLASS)
       eddy__error_class_above(L, t);

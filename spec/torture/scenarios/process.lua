@@ -16,5 +16,5 @@ return function()
   local err = stage.raises(eddy.OSError, eddy.create_subprocess_exec, "no-such-program", nil, { stdout = "pipe" })
   stage.check(err == nil or err.code ~= nil, "no code")
   local out, errors, code = eddy.exec("sh", { "-c", "cat; echo err >&2; exit 3" }, { input = "in" })
-  stage.equal("in err\n 3", ("%s %s %s"):format(out, errors, code), "what exec returned")
+  stage.equal("in err\n 3", ("%s %s %s"):format(out, errors, code), "what exec returned", true)
 end
