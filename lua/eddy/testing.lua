@@ -86,7 +86,8 @@ end
 ---What this Lua state holds at the moment, all open loops together, as a table of numbers: loops, tasks, ready (places
 ---in ready queues), timers, generators (begun and not ended), handles, requests (of files and names, under way),
 ---anchors (callbacks and other values that loops keep), slots (of the registry: tasks, their coroutines, timeouts),
----kept (slots of tasks whose coroutine was closed from outside while it waited: they stay until the state ends),
+---kept (slots of tasks whose coroutine was closed from outside while it used a file, a channel or `send_file`, and of
+---those that a second Ctrl-C has left: they stay until the state ends),
 ---unretrieved (errors nobody has looked at yet), bytes (Lua's memory). When every loop is closed and garbage was
 ---collected, all but kept and bytes are 0.
 ---@return table<string, integer>

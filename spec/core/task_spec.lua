@@ -748,6 +748,68 @@ describe("a task's own coroutine, in a script's hands #plain", function()
     end
   end
 
+  -- Each waits in what it is given, which the spec keeps; `over` ends that.
+  local waits = {
+    sleep = { wait = function() eddy.sleep(1) end },
+    ["sleep(0)"] = { wait = function() eddy.sleep(0) end },
+    await = { wait = function(f) f:await() end },
+    ["await of a task"] = { wait = function(_, task) task:await() end },
+    shield = { wait = function(f) eddy.shield(f) end },
+    wait_for = { wait = function(f) eddy.wait_for(f, 5) end },
+    gather = { wait = function(f, task) eddy.gather(f, task) end },
+    wait = { wait = function(f, task) eddy.wait({ f, task }, { timeout = 5 }) end },
+    as_completed = { wait = function(f, _, each) for _ in each do f:done() end end },
+    select = { wait = function(f) eddy.select { f, 5 } end },
+    ["Lock:acquire"] = { wait = function(_, _, _, lock) lock:acquire() end },
+    ["Queue:get"] = { wait = function(_, _, _, _, queue) queue:get() end },
+    ["TaskGroup"] = { wait = function() eddy.TaskGroup(function(tg) tg:create_task(eddy.sleep, 2) end) end },
+    read = { wait = function(_, _, _, _, _, reader) reader:read(1) end },
+    getaddrinfo = { wait = function() eddy.getaddrinfo("localhost", 80) end },
+    to_thread = { wait = function() eddy.to_thread(math.abs, 1) end },
+  }
+  for name, case in pairs(waits) do
+    for where, enter in pairs {
+      ["its own"] = function(f)
+        f()
+        error("closed, it went on")
+      end,
+      ["a nested"] = function(f) eddy.coroutine.resume(eddy.coroutine.create(f)) end,
+    } do
+      it(("closed while %s waits in %s, keeps nothing alive for good"):format(where, name), function()
+        local gone, before = setmetatable({}, { __mode = "v" }), testing.ledger().kept
+        testing.virtual_clock({ exception_handler = function() end }, function()
+          local loop, lock, queue = eddy.get_running_loop(), eddy.Lock(), eddy.Queue()
+          local f, other = loop:create_future(), eddy.create_task(eddy.sleep, 3)
+          local reader, writer = eddy.pipe()
+          local each = eddy.as_completed { f, other }
+          lock:acquire()
+          local co
+          gone[1] = eddy.create_task(enter, function()
+            co = coroutine.running()
+            case.wait(f, other, each, lock, queue, reader)
+          end)
+          eddy.sleep(0)
+          coroutine.close(co)
+          gone[2] = co
+          co = nil -- luacheck: ignore
+          if gone[1] then gone[1]:cancel() end
+          eddy.sleep(0.1)
+          collectgarbage()
+          collectgarbage()
+          assert.same({}, gone)
+          f:set_result(1)
+          queue:put(1)
+          lock:release()
+          writer:write("x")
+          eddy.sleep(10)
+          reader:close()
+          writer:close()
+        end)
+        assert.equal(before, testing.ledger().kept)
+      end)
+    end
+  end
+
   it("may be closed and forgotten: the end of the run copes with it", function()
     testing.virtual_clock({ exception_handler = function() end }, function()
       local co

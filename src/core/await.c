@@ -206,7 +206,7 @@ static void cancel_await(eddy__task *task, eddy__cancelling *request) {
   lua_pop(request->L, 1);
 }
 
-static const eddy__wait wait_await = {"await", cancel_await};
+static const eddy__wait wait_await = {"await", cancel_await, true};
 
 static void on_settled(eddy__waiter *w, eddy__future *f) { eddy__task_wake_from(w->owner, f); }
 
@@ -307,7 +307,7 @@ static int wait_for_nothing(lua_State *L, eddy__task *task) {
   eddy__cancel(L, f, 1, 0);
   if (!eddy__future_pending(f)) { /* a plain future: cancelled at once, but its end is told next turn */
     task->waits_for = f;
-    return eddy__give_way(L, task, k_expired);
+    return eddy__give_way_linked(L, task, true, k_expired);
   }
   return await_future(L, task, f, k_expired);
 }

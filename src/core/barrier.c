@@ -27,7 +27,7 @@ typedef struct barrier {
   int state;
 } barrier;
 
-static const eddy__wait wait_barrier = {"Barrier:wait", eddy__line_cancel};
+static const eddy__wait wait_barrier = {"Barrier:wait", eddy__line_cancel, true};
 
 /* Lets the first n in line go: the place of each is its index. */
 static void let_go(barrier *b, size_t n) {

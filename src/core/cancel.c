@@ -465,7 +465,7 @@ static void cancel_shield(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_shield = {"shield", cancel_shield};
+static const eddy__wait wait_shield = {"shield", cancel_shield, true};
 
 static void on_settled(eddy__waiter *w, eddy__future *f) { eddy__task_wake_from(w->owner, f); }
 

@@ -51,8 +51,8 @@ static void cancel_gather(eddy__task *task, eddy__cancelling *request) {
   ask_all(g, request);
 }
 
-static const eddy__wait wait_gather = {"gather", cancel_gather};
-static const eddy__wait wait_map = {"map", cancel_gather};
+static const eddy__wait wait_gather = {"gather", cancel_gather, true};
+static const eddy__wait wait_map = {"map", cancel_gather, true};
 
 /* Whether its task still waits here: a script may have closed the coroutine that did. */
 static bool is_awaited(const gather *g) {

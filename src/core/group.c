@@ -63,7 +63,7 @@ void eddy__group_child_done(eddy__task *child) {
     child->keeps_slot = true;
     abort_group(g);
   }
-  if (g->n == 0 && g->is_waiting) eddy__task_wake(g->task, EDDY_WAKE_NORMAL);
+  if (g->n == 0 && g->is_waiting) eddy__task_wake_from(g->task, g);
 }
 
 eddy__task *eddy__group_parent(const eddy__task *child) {
@@ -131,7 +131,7 @@ static void cancel_start(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_pass(request, s->child_future, 0);
 }
 
-static const eddy__wait wait_start = {"TaskGroup:start", cancel_start};
+static const eddy__wait wait_start = {"TaskGroup:start", cancel_start, true};
 
 /* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
 static void wake(starting *s) {
@@ -251,7 +251,7 @@ static void cancel_end(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task); /* k_end notes it, and waits on: children are never abandoned */
 }
 
-static const eddy__wait wait_end = {"TaskGroup", cancel_end};
+static const eddy__wait wait_end = {"TaskGroup", cancel_end, true};
 
 /* The story of the task at idx, not without end: groups within groups tell those of theirs.   [-0, +1, m] */
 static void push_story(lua_State *L, int idx) {
@@ -339,6 +339,7 @@ static int k_end(lua_State *L, int status, lua_KContext ctx);
 static int wait_children(lua_State *L, eddy__group *g) {
   if (g->n == 0) return finish(L, g);
   g->is_waiting = true;
+  g->task->waits_for = g;
   return eddy__suspend(L, g->task, &wait_end, k_end);
 }
 

@@ -20,11 +20,13 @@ static const eddy__type type_queue = {"Queue"};
 enum { FIFO, LIFO, PRIORITY }; /* kinds */
 static const char *const names[] = {"Queue", "LifoQueue", "PriorityQueue"};
 
-enum { UV_ITEMS = 1, UV_KEY }; /* user values: the table of items, the function that makes keys */
+enum { FIRST_CAP = 4, KEPT_CAP = 1024, MOST_CAP = 1 << 28 };
+
+/* User values: the table of items, the function that makes keys; and the items of a ring that has no table, as it has
+ * no more than FIRST_CAP places. */
+enum { UV_ITEMS = 1, UV_KEY, UV_FIRST, UV_COUNT = UV_KEY + FIRST_CAP };
 
 enum { SELF = 1, ITEM, KEY }; /* the frame of put; that of get begins alike */
-
-enum { FIRST_CAP = 4, KEPT_CAP = 1024, MOST_CAP = 1 << 28 };
 
 typedef struct queue {
   eddy__line getters, putters, joiners;
@@ -45,12 +47,24 @@ static bool is_full(const queue *q) { return q->maxsize > 0 && q->n >= (size_t)q
 
 enum { HEAP_ITEM, HEAP_KEY, HEAP_ORDER, HEAP_STRIDE }; /* what a heap keeps of each item, side by side */
 
-/* The index of place i of the ring; of one value of the heap's node i. */
-static lua_Integer ring_index(const queue *q, size_t i) {
-  return (lua_Integer)((q->head + i) & (q->cap - 1)) + 1;
-}
+/* The place in the ring of the item i; the index of one value of the heap's node i. */
+static size_t ring_place(const queue *q, size_t i) { return (q->head + i) & (q->cap - 1); }
 static lua_Integer heap_index(size_t i, int what) {
   return (lua_Integer)i * HEAP_STRIDE + what + 1;
+}
+
+/* Whether it is a ring without a table: one call of Lua's API for each use of a place, not two. */
+static bool is_short(const queue *q) { return q->kind != PRIORITY && q->cap == FIRST_CAP; }
+
+/* Drops all items; a heap has been given a new table before.   [-0, +0, -] */
+static void clear(lua_State *L, queue *q) {
+  for (int i = UV_ITEMS; q->kind != PRIORITY && i <= UV_COUNT; i++) {
+    if (i == UV_KEY) continue;
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, i);
+  }
+  q->n = q->head = 0;
+  q->cap = FIRST_CAP;
 }
 
 /* Moves the items to a table with `cap` places, all of them in its array: then using a place never needs memory.
@@ -63,15 +77,21 @@ static void resize(lua_State *L, queue *q, size_t cap) {
     lua_pop(L, 1);
     return;
   }
-  lua_getiuservalue(L, SELF, UV_ITEMS);
+  lua_getiuservalue(L, SELF, UV_ITEMS); /* nil, if it is short */
   for (size_t i = 0; i < q->n; i++) {
     for (int what = 0; what < stride; what++) {
-      lua_rawgeti(L, -1, q->kind == PRIORITY ? heap_index(i, what) : ring_index(q, i));
+      if (is_short(q))
+        lua_getiuservalue(L, SELF, UV_FIRST + (int)ring_place(q, i));
+      else
+        lua_rawgeti(L, -1, q->kind == PRIORITY ? heap_index(i, what) : (lua_Integer)ring_place(q, i) + 1);
       lua_rawseti(L, -3, (lua_Integer)i * stride + what + 1);
     }
   }
   lua_pop(L, 1);
+  size_t n = q->n;
+  if (is_short(q)) clear(L, q); /* they are the table's from here on */
   lua_setiuservalue(L, SELF, UV_ITEMS);
+  q->n = n;
   q->cap = cap;
   q->head = 0;
 }
@@ -80,26 +100,41 @@ static void resize(lua_State *L, queue *q, size_t cap) {
  * none.   [-0, +0, m] */
 static void make_room(lua_State *L, queue *q) {
   while (q->n == q->cap) resize(L, q, q->cap * 2);
-  if (q->n == 0 && q->cap > KEPT_CAP && q->maxsize <= 0)
-    resize(L, q, FIRST_CAP); /* it was a long queue once */
+  if (q->n > 0 || q->cap <= KEPT_CAP || q->maxsize > 0) return;
+  if (q->kind == PRIORITY) /* it was a long queue once */
+    resize(L, q, FIRST_CAP);
+  else
+    clear(L, q);
 }
 
 /* Adds the item at ITEM to the ring.   [-0, +0, m] */
 static void ring_add(lua_State *L, queue *q) {
+  size_t at = ring_place(q, q->n);
+  if (is_short(q)) {
+    lua_pushvalue(L, ITEM);
+    lua_setiuservalue(L, SELF, UV_FIRST + (int)at);
+    return;
+  }
   lua_getiuservalue(L, SELF, UV_ITEMS);
   lua_pushvalue(L, ITEM);
-  lua_rawseti(L, -2, ring_index(q, q->n));
+  lua_rawseti(L, -2, (lua_Integer)at + 1);
   lua_pop(L, 1);
 }
 
-/* Takes one out and pushes it, on top of something else.   [-0, +2, -] */
+/* Takes one out and pushes it, on top of something else perhaps.   [-0, +(1|2), -] */
 static void ring_take(lua_State *L, queue *q) {
-  lua_Integer at = ring_index(q, q->kind == LIFO ? q->n - 1 : 0);
+  size_t at = ring_place(q, q->kind == LIFO ? q->n - 1 : 0);
+  if (q->kind == FIFO) q->head = ring_place(q, 1);
+  if (is_short(q)) {
+    lua_getiuservalue(L, SELF, UV_FIRST + (int)at);
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, UV_FIRST + (int)at);
+    return;
+  }
   lua_getiuservalue(L, SELF, UV_ITEMS);
-  lua_rawgeti(L, -1, at);
+  lua_rawgeti(L, -1, (lua_Integer)at + 1);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -3, at);
-  if (q->kind == FIFO) q->head = (q->head + 1) & (q->cap - 1);
+  lua_rawseti(L, -3, (lua_Integer)at + 1);
 }
 
 /* --- items: a heap ------------------------------------------------------------------------------------------------ */
@@ -200,9 +235,9 @@ static void heap_take(lua_State *L, queue *q) {
 
 /* --- put ---------------------------------------------------------------------------------------------------------- */
 
-static const eddy__wait wait_put = {"Queue:put", eddy__line_cancel};
-static const eddy__wait wait_get = {"Queue:get", eddy__line_cancel};
-static const eddy__wait wait_join = {"Queue:join", eddy__line_cancel};
+static const eddy__wait wait_put = {"Queue:put", eddy__line_cancel, true};
+static const eddy__wait wait_get = {"Queue:get", eddy__line_cancel, true};
+static const eddy__wait wait_join = {"Queue:join", eddy__line_cancel, true};
 
 /* [-0, +0, v] */
 static queue *check(lua_State *L) {
@@ -251,7 +286,7 @@ static int put(lua_State *L, queue *q) {
 static int k_put(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
-  queue *q = lua_touserdata(L, SELF);
+  queue *q = eddy__container_of(task->waits_for, queue, putters);
   bool full = is_full(q), cancelled = eddy__wake_cancelled(task);
   /* what we may not be able to use is another's: telling one too many does no harm */
   if (!full && eddy__line_was_told(task) && (cancelled || is_risky(L, q)))
@@ -282,7 +317,7 @@ static int l_put_nowait(lua_State *L) {
 
 /* --- get ---------------------------------------------------------------------------------------------------------- */
 
-/* Pushes the next item; there is one. Returns 1: it is on top.   [-0, +2, e] */
+/* Pushes the next item; there is one. Returns 1: it is on top.   [-0, +n, e] */
 static int get(lua_State *L, queue *q) {
   if (q->kind == PRIORITY)
     heap_take(L, q);
@@ -305,7 +340,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx);
 
 /* In the task again.   [-0, +1, y] */
 static int resume_get(lua_State *L, eddy__task *task, bool iterating) {
-  queue *q = lua_touserdata(L, SELF);
+  queue *q = eddy__container_of(task->waits_for, queue, getters);
   bool risky = q->kind == PRIORITY && q->plain == LUA_TNIL && q->n > 1;
   if (q->n > 0 && eddy__line_was_told(task) && (risky || eddy__wake_cancelled(task)))
     tell_getter(q);
@@ -402,11 +437,12 @@ static int l_shutdown(lua_State *L) {
   bool immediate = lua_toboolean(L, 2);
   lua_settop(L, SELF);
   if (immediate) {
-    lua_createtable(L, FIRST_CAP * (q->kind == PRIORITY ? HEAP_STRIDE : 1), 0);
-    lua_setiuservalue(L, SELF, UV_ITEMS);
+    if (q->kind == PRIORITY) {
+      lua_createtable(L, FIRST_CAP * HEAP_STRIDE, 0);
+      lua_setiuservalue(L, SELF, UV_ITEMS);
+    }
     size_t dropped = q->n;
-    q->n = 0;
-    q->cap = FIRST_CAP;
+    clear(L, q);
     q->changes++;
     finish(q, dropped);
   }
@@ -534,7 +570,7 @@ static int new_queue(lua_State *L, int kind) {
   eddy__check_options(L, 2, kind == PRIORITY ? options : none);
   lua_settop(L, 2);
   push_key(L);
-  queue *q = eddy__object_new(L, &type_queue, sizeof *q, UV_KEY);
+  queue *q = eddy__object_new(L, &type_queue, sizeof *q, UV_COUNT);
   eddy__line_init(&q->getters);
   eddy__line_init(&q->putters);
   eddy__line_init(&q->joiners);
@@ -542,8 +578,10 @@ static int new_queue(lua_State *L, int kind) {
   q->kind = kind;
   q->maxsize = maxsize;
   q->cap = FIRST_CAP;
-  lua_createtable(L, FIRST_CAP * (kind == PRIORITY ? HEAP_STRIDE : 1), 0);
-  lua_setiuservalue(L, -2, UV_ITEMS);
+  if (kind == PRIORITY) {
+    lua_createtable(L, FIRST_CAP * HEAP_STRIDE, 0);
+    lua_setiuservalue(L, -2, UV_ITEMS);
+  }
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, UV_KEY);
   push_meta(L, maxsize);

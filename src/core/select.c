@@ -115,7 +115,7 @@ static void cancel_select(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_select = {"select", cancel_select};
+static const eddy__wait wait_select = {"select", cancel_select, true};
 
 /* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
 static void wake(selecting *s) {

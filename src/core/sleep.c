@@ -16,7 +16,7 @@ static void cancel_sleep(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_sleep = {"sleep", cancel_sleep};
+static const eddy__wait wait_sleep = {"sleep", cancel_sleep, true};
 
 /* In the task again: all but the delay are the results. */
 static int k_sleep(lua_State *L, int status, lua_KContext ctx) {
@@ -38,7 +38,7 @@ static int l_sleep(lua_State *L) {
     eddy__task_deadline(L, task, eddy__clock_after(&loop->clock, delay));
     return eddy__suspend(L, task, &wait_sleep, k_sleep);
   }
-  return eddy__give_way(L, task, k_sleep);
+  return eddy__give_way_linked(L, task, true, k_sleep);
 }
 
 /* [-0, +0, m] */

@@ -98,8 +98,8 @@ static void release(lua_State *L, permits *p) {
   (void)hand_one(p);
 }
 
-static const eddy__wait wait_lock = {"Lock:acquire", eddy__line_cancel};
-static const eddy__wait wait_semaphore = {"Semaphore:acquire", eddy__line_cancel};
+static const eddy__wait wait_lock = {"Lock:acquire", eddy__line_cancel, true};
+static const eddy__wait wait_semaphore = {"Semaphore:acquire", eddy__line_cancel, true};
 
 /* Takes a permit, at once or after a wait that goes on in k. Returns whether it was at once; otherwise the caller
  * returns suspend_for.   [-0, +0, v] */
@@ -295,7 +295,7 @@ typedef struct event {
   bool is_set;
 } event;
 
-static const eddy__wait wait_event = {"Event:wait", eddy__line_cancel};
+static const eddy__wait wait_event = {"Event:wait", eddy__line_cancel, true};
 
 static int k_event(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -373,7 +373,7 @@ typedef struct condition {
  * must be passed on if we raise. */
 enum { CONDITION = 1, PREDICATE, NOTIFIED };
 
-static const eddy__wait wait_condition = {"Condition:wait", eddy__line_cancel};
+static const eddy__wait wait_condition = {"Condition:wait", eddy__line_cancel, true};
 
 /* Waiting for the lock again, a task keeps its place however often it is cancelled: it may not leave without the lock.
  * The last request is raised when it has it. */
@@ -382,7 +382,7 @@ static void cancel_relock(eddy__task *task, eddy__cancelling *request) {
   task->must_cancel = true;
 }
 
-static const eddy__wait wait_relock = {"Condition:wait", cancel_relock};
+static const eddy__wait wait_relock = {"Condition:wait", cancel_relock, true};
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx);
 static int k_relock(lua_State *L, int status, lua_KContext ctx);

@@ -175,7 +175,7 @@ eddy__task *eddy__task_spawn(lua_State *L, eddy__loop *loop, int nargs) {
 /* [-0, +0, -] */
 void eddy__task_leave_wait(eddy__task *task) {
   if (task->at != NULL) {
-    task->left_wait = task->left_wait || !task->preempted;
+    task->left_wait = task->left_wait || !(task->preempted || task->is_linked);
     task->preempted = false;
     task->at = NULL;
   }
@@ -472,16 +472,17 @@ static int k_resumed(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* Notes where the task stops.   [-0, +0, -] */
-static void stop_at(lua_State *L, eddy__task *task, lua_KFunction k) {
+static inline void stop_at(lua_State *L, eddy__task *task, bool is_linked, lua_KFunction k) {
   task->at = L;
   task->k = k;
+  task->is_linked = is_linked;
   task->top = lua_gettop(L);
   task->wake = EDDY_WAKE_NORMAL;
 }
 
 /* [-0, +0, y] */
 int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KFunction k) {
-  stop_at(L, task, k);
+  stop_at(L, task, wait->is_linked, k);
   task->wait = wait;
   task->phase = EDDY_T_WAITING;
   if (task->must_cancel) eddy__cancel_now(L, task);
@@ -489,8 +490,8 @@ int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KF
 }
 
 /* [-0, +0, y] */
-int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k) {
-  stop_at(L, task, k);
+int eddy__give_way_linked(lua_State *L, eddy__task *task, bool is_linked, lua_KFunction k) {
+  stop_at(L, task, is_linked, k);
   task->phase = EDDY_T_READY; /* a cancellation from now on finds it ready; one from before, must_cancel */
   eddy__loop_ready(task->future.loop, &task->ready);
   return lua_yieldk(L, 0, (lua_KContext)task->future.loop->rt, k_resumed);

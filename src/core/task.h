@@ -26,6 +26,10 @@ typedef struct eddy__wait {
    * must change nothing. The frame of the suspended function is what lua_ calls on task->at see.
    * Never raises. */
   void (*cancel)(eddy__task *task, eddy__cancelling *request);
+  /* What is waited for knows the task by its waiter and its timer alone, which the task itself takes back when a script
+   * has closed the coroutine that waited; or by a block in that frame which keeps the task alive. If not, something may
+   * still point to the task after its end, and a task that was left so is kept for good. */
+  bool is_linked;
 } eddy__wait;
 
 enum { EDDY_T_NEW, EDDY_T_READY, EDDY_T_RUNNING, EDDY_T_WAITING, EDDY_T_PASSING, EDDY_T_ENDED }; /* phases */
@@ -59,8 +63,8 @@ struct eddy__task {
   bool was_ended;     /* cancelled once because the loop ends */
   bool starting;      /* by tg:start: its errors are the starter's until it has called started() */
   bool keeps_slot;    /* after its end, until its group has taken the error */
-  bool left_wait;     /* a coroutine of its that waited was closed: what it waited for may still point to the task,
-                         which is therefore kept for good */
+  bool is_linked;     /* what it waits in, or has waited in last, is: see eddy__wait */
+  bool left_wait;     /* a coroutine of its that waited in something else was closed: the task is kept for good */
   bool foreign_yield; /* it yielded by coroutine.yield: the error is raised by a hook */
 };
 
@@ -108,8 +112,19 @@ void eddy__task_push(lua_State *L, eddy__task *task);
  * is enough; k runs in the task then. If a cancellation is due it is asked for at once.   [-0, +0, y] */
 int eddy__suspend(lua_State *L, eddy__task *task, const eddy__wait *wait, lua_KFunction k);
 
-/* Suspends the running task for one turn: it is ready at once, behind what is ready already.   [-0, +0, y] */
-int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k);
+/* Suspends the running task for one turn: it is ready at once, behind what is ready already. is_linked: whether nothing
+ * points to the task meanwhile, as in an eddy__wait.   [-0, +0, y] */
+int eddy__give_way_linked(lua_State *L, eddy__task *task, bool is_linked, lua_KFunction k);
+
+static inline int eddy__give_way(lua_State *L, eddy__task *task, lua_KFunction k) {
+  return eddy__give_way_linked(L, task, false, k);
+}
+
+/* The first of the tasks that wait in a list by their waiters, or NULL. What only one task waits for has such a list
+ * too, not a pointer: the task leaves the list by itself when a script closes its coroutine. */
+static inline eddy__task *eddy__task_first(const eddy__list *list) {
+  return eddy__list_empty(list) ? NULL : eddy__container_of(list->next, eddy__task, waiter.link);
+}
 
 /* Makes a suspended task ready; the first call counts, others are ignored (a suspension is one-shot). Returns
  * whether this call woke it. */

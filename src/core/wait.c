@@ -55,7 +55,7 @@ static void cancel_waiting(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_wait = {"wait", cancel_waiting};
+static const eddy__wait wait_wait = {"wait", cancel_waiting, true};
 
 /* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
 static void wake(waiting *w) {
@@ -125,7 +125,7 @@ static int l_wait(lua_State *L) {
       enough = enough || is_enough(w, f);
     }
   }
-  if (enough || w->left == 0) return eddy__give_way(L, task, k_wait);
+  if (enough || w->left == 0) return eddy__give_way_linked(L, task, true, k_wait);
   return eddy__suspend(L, task, &wait_wait, k_wait);
 }
 
@@ -146,7 +146,7 @@ static const eddy__type type_completion = {"as_completed"};
 /* Its user value is the list of futures. It stays linked into those that are pending between two steps of the loop that
  * uses it, and unlinks itself when it is collected: until then they are alive, as it holds them. */
 typedef struct completion {
-  eddy__task *task; /* that waits for the next one, or NULL */
+  eddy__list tasks; /* the one that waits for the next one, by its waiter */
   size_t n, linked, came, given;
   uint64_t deadline;
   size_t *order;    /* at the end of this memory: places in the list, in order of completion */
@@ -157,26 +157,26 @@ static void on_completed(eddy__waiter *w, eddy__future *f) {
   (void)f;
   completion *c = w->owner;
   c->order[c->came++] = (size_t)(w - c->waiters);
-  if (c->task != NULL && c->task->waits_for == c) eddy__task_wake(c->task, EDDY_WAKE_NORMAL);
+  eddy__task *task = eddy__task_first(&c->tasks);
+  if (task != NULL) eddy__task_wake(task, EDDY_WAKE_NORMAL);
 }
 
 static void cancel_completion(eddy__task *task, eddy__cancelling *request) {
   (void)request;
-  completion *c = task->waits_for;
-  c->task = NULL;
+  eddy__list_remove(&task->waiter.link);
   eddy__timer_stop(&task->future.loop->timers, &task->timer);
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_completion = {"as_completed", cancel_completion};
+static const eddy__wait wait_completion = {"as_completed", cancel_completion, true};
 
 static int k_next(lua_State *L, int status, lua_KContext ctx);
 
 /* Whether a task waits for the next one. One whose coroutine a script has closed is told that it does not.
  *   [-0, +0, -] */
 static bool is_waited_for(completion *c) {
-  eddy__task *task = c->task;
-  if (task == NULL || task->wait != &wait_completion || task->waits_for != c) return false;
+  eddy__task *task = eddy__task_first(&c->tasks);
+  if (task == NULL || task->wait != &wait_completion) return false;
   if (lua_status(task->at) == LUA_YIELD) return true;
   eddy__task_wake(task, EDDY_WAKE_NORMAL);
   return false;
@@ -214,8 +214,8 @@ static int next_one(lua_State *L, completion *c) {
     return lua_error(L);
   }
   eddy__task_deadline(L, task, c->deadline);
-  c->task = task;
-  task->waits_for = c;
+  eddy__list_remove(c->tasks.next); /* one whose coroutine was closed */
+  eddy__list_push(&c->tasks, &task->waiter.link);
   return eddy__suspend(L, task, &wait_completion, k_next);
 }
 
@@ -223,7 +223,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   completion *c = lua_touserdata(L, 1);
-  c->task = NULL;
+  eddy__list_remove(&task->waiter.link);
   eddy__timer_stop(&task->future.loop->timers, &task->timer);
   eddy__wake_check(L, task);
   return next_one(L, c);
@@ -241,6 +241,9 @@ static int l_completion_gc(lua_State *L) {
   completion *c = eddy__object_check(L, 1, &type_completion);
   for (size_t i = 0; i < c->linked; i++) eddy__list_remove(&c->waiters[i].link);
   c->linked = 0;
+  eddy__task *task = eddy__task_first(&c->tasks); /* in a coroutine that a script has closed */
+  eddy__list_remove(c->tasks.next);
+  if (task != NULL) eddy__task_wake(task, EDDY_WAKE_NORMAL);
   return 0;
 }
 
@@ -277,6 +280,7 @@ static int l_as_completed(lua_State *L) {
   size_t waiters = sizeof(completion) + n * sizeof(eddy__waiter);
   completion *c = eddy__object_new(L, &type_completion, waiters + n * sizeof(size_t), 1);
   c->n = n;
+  eddy__list_init(&c->tasks);
   c->order = (size_t *)(void *)((char *)c + waiters);
   c->deadline = eddy__clock_after(&loop->clock, timeout);
   lua_pushvalue(L, 1);

@@ -173,7 +173,7 @@ static void cancel_connect(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_connect = {"open_connection", cancel_connect};
+static const eddy__wait wait_connect = {"open_connection", cancel_connect, true};
 
 static int k_connected(lua_State *L, int status, lua_KContext ctx);
 

@@ -165,7 +165,7 @@ static void on_named(uv_getnameinfo_t *uv, int status, const char *host, const c
   eddy__request_done(&n->request);
 }
 
-static const eddy__wait wait_naming = {"getnameinfo", eddy__request_cancel};
+static const eddy__wait wait_naming = {"getnameinfo", eddy__request_cancel, true};
 
 static int k_getnameinfo(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

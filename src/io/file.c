@@ -197,7 +197,7 @@ void eddy__file_release(eddy__file *f) {
   if (f->holder != NULL) eddy__task_wake(f->holder, EDDY_WAKE_NORMAL);
 }
 
-static const eddy__wait wait_turn = {"file", eddy__park_cancel};
+static const eddy__wait wait_turn = {"file", eddy__park_cancel, false};
 
 /* [-0, +n, y] */
 int eddy__file_turn(lua_State *L, eddy__file *f, eddy__task *task, lua_KFunction k) {
@@ -298,7 +298,7 @@ static void cancel_work(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_work = {"file", cancel_work};
+static const eddy__wait wait_work = {"file", cancel_work, false};
 
 /* [-0, +0, v] */
 static int fail_to_start(lua_State *L, eddy__file *f, int rc) {

@@ -98,7 +98,7 @@ static void push_file(lua_State *L, opening *o) {
 
 /* Opens the path at 1.   [-0, +n, y] */
 static int start_open(lua_State *L, int flags, const char *name, lua_KFunction k) {
-  static const eddy__wait wait = {"open", eddy__request_cancel};
+  static const eddy__wait wait = {"open", eddy__request_cancel, true};
   size_t size;
   const char *path = lua_tolstring(L, 1, &size);
   eddy__task *task = eddy__running(L, name);
@@ -140,7 +140,7 @@ static int k_reader(lua_State *L, int status, lua_KContext ctx) {
 
 /* Nobody reads the FIFO yet. The box is at the top.   [-0, +n, y] */
 static int wait_for_reader(lua_State *L, eddy__task *task) {
-  static const eddy__wait wait = {"open", cancel_reader};
+  static const eddy__wait wait = {"open", cancel_reader, true};
   static const double again = 0.01;
   eddy__request_pop(L);
   eddy__task_deadline(L, task, eddy__clock_after(&task->future.loop->clock, again));

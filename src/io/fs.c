@@ -20,7 +20,7 @@
 #include "io/operation.h"
 
 #define WAIT(name) \
-  { name, eddy__request_cancel }
+  { name, eddy__request_cancel, true }
 
 /* [-0, +n, y] */
 static int run_one(lua_State *L, const eddy__action *action, bool flag) {

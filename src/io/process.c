@@ -183,7 +183,7 @@ static void close_streams(lua_State *L, bool all) {
 
 /* --- what Lua calls ------------------------------------------------------------------------------------------ */
 
-static const eddy__wait wait_end = {"Process:wait", eddy__park_cancel};
+static const eddy__wait wait_end = {"Process:wait", eddy__park_cancel, true};
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx);
 

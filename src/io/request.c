@@ -14,6 +14,7 @@ void eddy__request_end(eddy__request *r) {
   if (r->box != NULL) *r->box = NULL;
   r->box = NULL;
   r->task = NULL;
+  eddy__list_clear(&r->tasks);
   if (r->is_done) {
     r->release(r);
     return;
@@ -50,6 +51,7 @@ void eddy__request_own(lua_State *L, eddy__request *r, uv_req_t *uv, eddy__task 
   eddy__request **box = lua_touserdata(L, -1);
   r->loop = task->future.loop;
   r->task = task;
+  eddy__list_init(&r->tasks);
   r->box = box;
   r->uv = uv;
   r->release = release;
@@ -67,6 +69,7 @@ int eddy__request_wait(lua_State *L, eddy__request *r, const eddy__wait *wait, l
   r->is_done = false;
   r->loop->requests++;
   r->task->waits_for = r;
+  eddy__list_push(&r->tasks, &r->task->waiter.link);
   return eddy__suspend(L, r->task, wait, k);
 }
 
@@ -81,14 +84,15 @@ void eddy__request_done(eddy__request *r) {
   r->is_done = true;
   if (r->box == NULL)
     r->release(r);
-  else if (r->task != NULL)
-    eddy__task_wake_from(r->task, r);
+  else if (!eddy__list_empty(&r->tasks))
+    eddy__task_wake_from(eddy__task_first(&r->tasks), r);
 }
 
 /* [-0, +0, v] */
 eddy__request *eddy__request_take(lua_State *L, eddy__task *task) {
   eddy__request **box = lua_touserdata(L, -1), *r = *box;
   eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__list_remove(&task->waiter.link);
   if (r != NULL && (eddy__wake_cancelled(task) || !r->is_done)) {
     eddy__request_end(r);
     r = NULL;

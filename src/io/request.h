@@ -15,7 +15,8 @@
 
 typedef struct eddy__request {
   eddy__loop *loop;
-  eddy__task *task;           /* waits for it; NULL: nobody does any more */
+  eddy__task *task;           /* has made it; NULL: it was given up */
+  eddy__list tasks;           /* the task, while it waits for it, by its waiter */
   struct eddy__request **box; /* the userdata that owns it; NULL: it owns itself */
   uv_req_t *uv;               /* lies in the same memory; NULL: it is not libuv's, and can be given up at any time */
   void (*release)(struct eddy__request *r);

@@ -209,7 +209,7 @@ static void release(eddy__request *request) {
   drop(j);
 }
 
-static const eddy__wait wait_lookup = {"getaddrinfo", eddy__request_cancel};
+static const eddy__wait wait_lookup = {"getaddrinfo", eddy__request_cancel, true};
 
 /* [-0, +0, -] */
 static resolver *resolver_of(lua_State *L) {

@@ -147,7 +147,7 @@ static ssize_t send_some(sending *s) {
 
 static int k_go_on(lua_State *L, int status, lua_KContext ctx);
 
-static const eddy__wait wait_send = {"send_file", eddy__park_cancel};
+static const eddy__wait wait_send = {"send_file", eddy__park_cancel, false};
 
 /* [-0, +0, v] */
 static int fail(lua_State *L, sending *s, int rc) {
@@ -256,7 +256,7 @@ static int finish_open(lua_State *L, eddy__operation *op) {
 /* stream:send_file(path, offset, count) -> bytes sent   [-0, +1, y] */
 int eddy__stream_l_send_file(lua_State *L) {
   static const eddy__action action = {
-    .wait = {"send_file", eddy__request_cancel}, .work = work_open, .finish = finish_open};
+    .wait = {"send_file", eddy__request_cancel, true}, .work = work_open, .finish = finish_open};
   static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   eddy__stream *stream = eddy__stream_check(L, 1);
   eddy__check_path(L, 2);

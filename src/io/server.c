@@ -422,8 +422,8 @@ static void cancel_serve(eddy__task *task, eddy__cancelling *request) {
   eddy__server_close(s);
 }
 
-static const eddy__wait wait_forever = {"serve_forever", cancel_serve};
-static const eddy__wait wait_closed = {"wait_closed", eddy__park_cancel};
+static const eddy__wait wait_forever = {"serve_forever", cancel_serve, true};
+static const eddy__wait wait_closed = {"wait_closed", eddy__park_cancel, true};
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

@@ -252,7 +252,7 @@ static int take(lua_State *L, listener *l) {
   return 0;
 }
 
-static const eddy__wait wait_signal = {"signals", eddy__park_cancel};
+static const eddy__wait wait_signal = {"signals", eddy__park_cancel, true};
 
 static int k_next(lua_State *L, int status, lua_KContext ctx);
 

@@ -29,6 +29,7 @@ eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type 
   s->fd = -1;
   s->high = EDDY_HIGH_WATER;
   s->low = EDDY_HIGH_WATER / 4;
+  eddy__list_init(&s->readers);
   eddy__list_init(&s->writers);
   eddy__list_init(&s->watchers);
   eddy__list_init(&s->closers);
@@ -47,6 +48,7 @@ void eddy__stream_is_socket(eddy__stream *s) {
 void eddy__stream_release(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
   eddy__input_deinit(&s->in);
+  eddy__list_clear(&s->readers); /* in a coroutine that a script has closed */
   eddy__list_clear(&s->watchers);
   free(s);
 }
@@ -139,7 +141,7 @@ static int l_is_closing(lua_State *L) {
   return 1;
 }
 
-static const eddy__wait wait_closed = {"wait_closed", eddy__park_cancel};
+static const eddy__wait wait_closed = {"wait_closed", eddy__park_cancel, true};
 
 /* [-0, +n, y] */
 int eddy__stream_wait_closed(lua_State *L, eddy__stream *s, eddy__task *task, lua_KFunction k) {

@@ -46,7 +46,7 @@ struct eddy__stream {
   int fd;              /* of a connected socket, read from and written to without libuv; else -1 */
   eddy__input in;
   eddy__want want;     /* of the task that reads */
-  eddy__task *reader;  /* the task that is suspended in a read, until it runs again */
+  eddy__list readers;  /* the task that is suspended in a read, until it runs again */
   eddy__list watchers; /* of select */
   bool is_reading;     /* libuv was asked to read */
   bool is_thrifty;     /* a transport should not read ahead of those who want to read */

@@ -26,7 +26,8 @@ enum { FETCHES = 8 };
 void eddy__stream_wake_reader(eddy__stream *s) {
   s->is_hungry = false;
   eddy__select_tell(&s->watchers);
-  if (s->reader != NULL) eddy__task_wake_from(s->reader, s);
+  eddy__task *reader = eddy__task_first(&s->readers);
+  if (reader != NULL) eddy__task_wake_from(reader, s);
 }
 
 void eddy__stream_stop_reading(eddy__stream *s) {
@@ -40,7 +41,7 @@ void eddy__stream_stop_reading(eddy__stream *s) {
 
 /* Whether somebody waits for more, in a frame that is still there: a script may have closed that coroutine. */
 static bool is_read(const eddy__stream *s) {
-  const eddy__task *t = s->reader;
+  const eddy__task *t = eddy__task_first(&s->readers);
   return s->is_hungry && t != NULL && t->waits_for == s && t->at != NULL && lua_status(t->at) == LUA_YIELD;
 }
 
@@ -142,13 +143,13 @@ size_t eddy__stream_offer(eddy__stream *s, char **memory) {
 static void cancel_read(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   eddy__stream *s = task->waits_for;
-  s->reader = NULL;
+  eddy__list_remove(&task->waiter.link);
   s->is_hungry = false;
   if (s->is_thrifty) eddy__stream_stop_reading(s);
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_read = {"read", cancel_read};
+static const eddy__wait wait_read = {"read", cancel_read, true};
 
 static int k_read(lua_State *L, int status, lua_KContext ctx);
 
@@ -202,7 +203,7 @@ static int wait_for_more(lua_State *L, eddy__stream *s, eddy__task *task) {
   int rc = eddy__stream_start_reading(s);
   if (rc < 0) return eddy__raise(L, rc, "read");
   s->is_hungry = true;
-  s->reader = task;
+  eddy__list_push(&s->readers, &task->waiter.link);
   task->waits_for = s;
   return eddy__suspend(L, task, &wait_read, k_read);
 }
@@ -252,7 +253,7 @@ static int k_read(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   eddy__stream *s = eddy__handle_again(L, 1, task);
-  if (s->reader == task) s->reader = NULL; /* a cancelled one may have been followed by another already */
+  eddy__list_remove(&task->waiter.link);
   eddy__wake_check(L, task);
   return go_on(L, s, task);
 }
@@ -260,7 +261,7 @@ static int k_read(lua_State *L, int status, lua_KContext ctx) {
 /* The running task, which may read the stream at 1.   [-0, +0, v] */
 static eddy__task *check_reader(lua_State *L, const eddy__stream *s, const char *name) {
   eddy__task *task = eddy__running_on(L, s->handle.loop, name);
-  if (s->reader != NULL)
+  if (!eddy__list_empty(&s->readers))
     eddy__error_throw(L, EDDY_E_RUNTIME, "'%s': another task is reading this stream already", name);
   return task;
 }

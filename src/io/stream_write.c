@@ -274,7 +274,7 @@ static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, uns
 
 /* --- waiting ------------------------------------------------------------------------------------------------- */
 
-static const eddy__wait wait_write = {"write", eddy__park_cancel};
+static const eddy__wait wait_write = {"write", eddy__park_cancel, true};
 
 /* The queue is short enough again, or will never be. Returns the stream.   [-0, +1, v] */
 static int k_write(lua_State *L, int status, lua_KContext ctx) {

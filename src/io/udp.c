@@ -211,7 +211,7 @@ static int take(lua_State *L, eddy__udp *u) {
   return n;
 }
 
-static const eddy__wait wait_recv = {"recv", eddy__park_cancel};
+static const eddy__wait wait_recv = {"recv", eddy__park_cancel, true};
 
 static int k_recv(lua_State *L, int status, lua_KContext ctx);
 
@@ -287,7 +287,7 @@ static eddy__list *watch(lua_State *L, int idx) {
 typedef struct sending {
   uv_udp_send_t uv;
   eddy__udp *udp;
-  eddy__task *task; /* waits for it; NULL: not any more */
+  eddy__list tasks; /* the one that waits for it, by its waiter */
   uint32_t anchor;
   int rc;           /* 1: it is under way */
   eddy__address to;
@@ -298,17 +298,12 @@ enum { DATA = 2, HOST, PORT }; /* the arguments of send, beside the socket */
 static void on_sent(uv_udp_send_t *uv, int status) {
   sending *s = eddy__container_of(uv, sending, uv);
   s->rc = status;
-  if (s->task != NULL) eddy__task_wake_from(s->task, s);
+  if (!eddy__list_empty(&s->tasks)) eddy__task_wake_from(eddy__task_first(&s->tasks), s);
+  eddy__list_clear(&s->tasks);
   eddy__loop_drop(s->udp->handle.loop, s->anchor);
 }
 
-static void cancel_send(eddy__task *task, eddy__cancelling *request) {
-  (void)request;
-  ((sending *)task->waits_for)->task = NULL;
-  eddy__cancel_wait(task);
-}
-
-static const eddy__wait wait_send = {"send", cancel_send};
+static const eddy__wait wait_send = {"send", eddy__park_cancel, true};
 
 /* [-0, +0, v] */
 static int raise_send(lua_State *L, int rc, const eddy__address *to) {
@@ -321,7 +316,6 @@ static int raise_send(lua_State *L, int rc, const eddy__address *to) {
 static int k_send(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   sending *s = lua_touserdata(L, -1);
-  s->task = NULL;
   eddy__wake_check(L, (eddy__task *)ctx);
   if (s->rc < 0) return raise_send(L, s->rc, &s->to);
   lua_settop(L, 1);
@@ -343,7 +337,7 @@ static int send_to(lua_State *L, eddy__udp *u, const eddy__address *to) {
   lua_pushvalue(L, DATA);
   lua_setiuservalue(L, -2, 1);
   s->udp = u;
-  s->task = task;
+  eddy__list_init(&s->tasks);
   s->rc = 1;
   s->to = to == NULL ? u->peer : *to;
   lua_pushvalue(L, -1);
@@ -354,7 +348,7 @@ static int send_to(lua_State *L, eddy__udp *u, const eddy__address *to) {
     return raise_send(L, rc, to == NULL ? &u->peer : to);
   }
   task->waits_for = s;
-  return eddy__suspend(L, task, &wait_send, k_send);
+  return eddy__park(L, task, &s->tasks, &wait_send, k_send);
 }
 
 /* A connected socket takes the address of its peer, though the system does not.   [-0, +1, y] */

@@ -175,7 +175,7 @@ static void on_step_end(eddy__operation *op) {
 /* The walk is at 1, and nothing above it.   [-0, +(0|3), y] */
 static int step(lua_State *L) {
   static const eddy__action action = {
-    .wait = {"walk", eddy__request_cancel}, .work = work_step, .finish = finish_step, .takes_errors = true};
+    .wait = {"walk", eddy__request_cancel, true}, .work = work_step, .finish = finish_step, .takes_errors = true};
   walk *w = lua_touserdata(L, 1);
   if (w->top == NULL) return 0;
   top *t = w->top;
@@ -277,7 +277,7 @@ static int finish_open(lua_State *L, eddy__operation *op) {
 static int l_walk(lua_State *L) {
   static const char *const options[] = {"follow", "on_error", NULL};
   static const eddy__action action = {
-    .wait = {"walk", eddy__request_cancel}, .work = work_open, .finish = finish_open, .takes_errors = true};
+    .wait = {"walk", eddy__request_cancel, true}, .work = work_open, .finish = finish_open, .takes_errors = true};
   eddy__check_path(L, 1);
   bool given = eddy__check_options(L, 2, options);
   bool follow = eddy__option_boolean(L, 2, "follow", false);

@@ -124,7 +124,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx);
 
 /* Gives the first event, or waits for one. The watch is at 1.   [-0, +(0|2), y] */
 static int next_event(lua_State *L, watch *w, eddy__task *task) {
-  static const eddy__wait wait = {"watch", cancel_watch};
+  static const eddy__wait wait = {"watch", cancel_watch, true};
   event *e = w->first;
   if (w->handle.is_closing || !w->handle.is_open) return 0;
   if (e != NULL) {

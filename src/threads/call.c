@@ -51,7 +51,7 @@ static void on_home(eddy__mail *mail, eddy__loop *loop) {
   if (loop == NULL) call->loop = NULL;
   arrive(call);
   call->is_done = true;
-  eddy__task *task = call->task;
+  eddy__task *task = eddy__task_first(&call->tasks);
   if (loop != NULL && task != NULL && task->waits_for == call)
     eddy__task_wake(task, call->was_asked ? EDDY_WAKE_CANCEL : EDDY_WAKE_NORMAL);
   eddy__call_release(call);
@@ -93,7 +93,7 @@ void eddy__call_drop(eddy__call *call) {
     stop(call);
     arrive(call); /* a deadlock is one, although it may still end */
   }
-  call->task = NULL;
+  eddy__list_clear(&call->tasks);
 }
 
 /* [-0, +0, -] */
@@ -128,6 +128,7 @@ static eddy__call *push_new(lua_State *L, eddy__mailbox *home) {
   call->home = eddy__mailbox_retain(home);
   call->mail.deliver = on_home;
   eddy__list_init(&call->watch.link);
+  eddy__list_init(&call->tasks);
   *box = call;
   return call;
 }
@@ -275,7 +276,7 @@ static int push_results(lua_State *L, eddy__runtime *rt, eddy__call *call) {
 static int finish(lua_State *L, eddy__task *task) {
   eddy__call *call = eddy__call_in(L, -1);
   eddy__timer_stop(&task->future.loop->timers, &task->timer);
-  call->task = NULL;
+  eddy__list_remove(&task->waiter.link);
   if (eddy__wake_cancelled(task) && call->is_done && call->outcome == EDDY_C_FAILED && call->was_asked)
     eddy__wake_settle(task); /* it has failed while it unwound: that is the error to raise */
   if (eddy__wake_cancelled(task)) eddy__call_drop(call);
@@ -307,9 +308,9 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
 /* [-0, +n, y] */
 int eddy__call_wait(lua_State *L, eddy__task *task) {
   eddy__call *call = eddy__call_in(L, -1);
-  call->task = task;
   task->waits_for = call;
   if (call->is_done) return finish(L, task);
+  eddy__list_push(&call->tasks, &task->waiter.link);
   return eddy__suspend(L, task, call->wait, k_wait);
 }
 

@@ -44,7 +44,7 @@ struct eddy__call {
   void (*release_other)(void *other);
   eddy__loop *loop;      /* while it is under way; of that generation */
   uint32_t generation;
-  eddy__task *task;      /* waits for it; or NULL */
+  eddy__list tasks;      /* the one that waits for it, by its waiter */
   eddy__waiter watch;    /* of the Task that was made for it, if `has_task`, whose end ends the call */
   uint8_t tries;         /* how often the other side was told to stop while somebody waits for that */
   bool is_sent, is_done, was_asked, has_task;

@@ -116,8 +116,8 @@ static void cancel_wait(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task); /* the party leaves when the task runs: what it is given meanwhile goes back */
 }
 
-static const eddy__wait wait_send = {"Channel:send", cancel_wait};
-static const eddy__wait wait_recv = {"Channel:recv", cancel_wait};
+static const eddy__wait wait_send = {"Channel:send", cancel_wait, false};
+static const eddy__wait wait_recv = {"Channel:recv", cancel_wait, false};
 
 /* --- send --------------------------------------------------------------------------------------------------------- */
 

@@ -111,10 +111,10 @@ static void submit(lua_State *L, int idx, bool batch) {
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
 
-static const eddy__wait wait_room = {"ThreadPool", eddy__line_cancel};
-static const eddy__wait wait_thread = {"to_thread", eddy__call_cancel};
-static const eddy__wait wait_executor = {"run_in_executor", eddy__call_cancel};
-static const eddy__wait wait_submit = {"submit", eddy__call_cancel};
+static const eddy__wait wait_room = {"ThreadPool", eddy__line_cancel, true};
+static const eddy__wait wait_thread = {"to_thread", eddy__call_cancel, true};
+static const eddy__wait wait_executor = {"run_in_executor", eddy__call_cancel, true};
+static const eddy__wait wait_submit = {"submit", eddy__call_cancel, true};
 
 static int k_room(lua_State *L, int status, lua_KContext ctx);
 
@@ -271,7 +271,7 @@ static int l_map(lua_State *L) {
 
 /* --- the end of a pool -------------------------------------------------------------------------------------------- */
 
-static const eddy__wait wait_close = {"ThreadPool:close", eddy__line_cancel};
+static const eddy__wait wait_close = {"ThreadPool:close", eddy__line_cancel, true};
 
 static int k_close(lua_State *L, int status, lua_KContext ctx);
 

@@ -48,7 +48,7 @@ void eddy__pool_own(eddy__pool *pool, eddy__loop *loop) {
 
 /* --- eddy.thread -------------------------------------------------------------------------------------------------- */
 
-static const eddy__wait wait_thread = {"thread", eddy__call_cancel};
+static const eddy__wait wait_thread = {"thread", eddy__call_cancel, true};
 
 /* Its call is over, and so is the thread. */
 static void on_end(eddy__pool *pool) {

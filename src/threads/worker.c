@@ -173,7 +173,7 @@ static void cancel_serve(eddy__task *task, eddy__cancelling *request) {
   eddy__cancel_wait(task);
 }
 
-static const eddy__wait wait_serve = {"worker", cancel_serve};
+static const eddy__wait wait_serve = {"worker", cancel_serve, false};
 
 /* Takes the next call. Returns false when there is none: then the worker is idle, or has to end (*end). */
 static bool take(eddy__worker *w, bool *end) {
