@@ -629,7 +629,7 @@ void eddy__error_open(lua_State *L) {
   lua_pop(L, 1);
   if (!made) make_classes(L);
   for (int c = 0; c < EDDY_E_COUNT; c++) {
-    push_class(L, c);
+    push_class(L, (eddy__class)c);
     lua_setfield(L, -2, classes[c].name);
   }
   lua_pushcfunction(L, l_is_error);

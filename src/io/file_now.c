@@ -27,6 +27,7 @@ struct eddy__file_poll {
 
 /* --- what is in memory --------------------------------------------------------------------------------------- */
 
+#ifdef RWF_NOWAIT
 /* Whether the place to read at is the end. (Linux 5.9 and 5.10 say so wrongly when they would have to wait.) */
 static bool is_at_end(const eddy__file *f) {
   struct stat stat;
@@ -35,7 +36,6 @@ static bool is_at_end(const eddy__file *f) {
 }
 
 static int read_cached(eddy__file *f) {
-#ifdef RWF_NOWAIT
   struct iovec piece = {f->memory, f->room};
   ssize_t n;
   do n = f->is_in_memory ? read(f->fd, f->memory, f->room) : preadv2(f->fd, &piece, 1, -1, RWF_NOWAIT);
@@ -43,9 +43,14 @@ static int read_cached(eddy__file *f) {
   if (n >= 0) f->is_near = true;
   if (n > 0 || (n == 0 && is_at_end(f))) return (int)n;
   if (n < 0 && errno != EAGAIN) f->reads_now = false; /* the kernel or the file system cannot, or a job will say why */
-#endif
   return UV_EAGAIN;
 }
+#else
+static int read_cached(eddy__file *f) {
+  f->reads_now = false;
+  return UV_EAGAIN;
+}
+#endif
 
 int eddy__file_read_now(eddy__file *f) {
   eddy__loop *loop = f->loop;

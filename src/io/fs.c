@@ -318,7 +318,7 @@ static int l_next_entry(lua_State *L) {
     return 0;
   }
   lua_pushstring(L, entry.name);
-  lua_pushstring(L, eddy__fs_type_name(entry.type));
+  lua_pushstring(L, eddy__fs_type_name((int)entry.type));
   return 2;
 }
 

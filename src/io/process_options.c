@@ -19,8 +19,6 @@
 #include "io/process.h"
 #include "io/spawn.h"
 
-extern char **environ;
-
 enum { PROGRAM = 1, KEPT = 4, PLAN, PROCESS }; /* KEPT: a table of what the plan points to */
 enum { IN, OUT, ERR };
 
@@ -171,7 +169,10 @@ static void check_stream(lua_State *L, plan *p, int i) {
 static void check_pass(lua_State *L, plan *p) {
   if (!lua_istable(L, p->options)) return;
   int type = lua_getfield(L, p->options, "pass_fds"), list = lua_gettop(L);
-  if (type == LUA_TNIL) return lua_settop(L, PLAN);
+  if (type == LUA_TNIL) {
+    lua_settop(L, PLAN);
+    return;
+  }
   if (type != LUA_TTABLE)
     eddy__arg_error(L, p->options,
                     lua_pushfstring(L, "option 'pass_fds': table expected, got %s", eddy__arg_typename(L, -1)));

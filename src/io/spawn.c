@@ -21,8 +21,6 @@
 #include <sys/syscall.h>
 #endif
 
-extern char **environ;
-
 enum { IN_FORK, IN_SETSID, IN_SETPGID, IN_DUP, IN_CHDIR, IN_SETGID, IN_SETUID, IN_EXEC };
 static const char *const stages[] = {"fork", "setsid", "setpgid", "dup", "chdir", "setgid", "setuid", "execve"};
 

@@ -15,6 +15,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __APPLE__
+#include <crt_externs.h>
+#define environ (*_NSGetEnviron()) /* a shared library there cannot name it */
+#else
+extern char **environ;
+#endif
+
 typedef struct eddy__spawn {
   const char *const *paths; /* to be tried in their order, NULL ends them */
   char *const *argv;

@@ -3,12 +3,13 @@
  * tree_paths.c - tree.h where there is no openat (Windows): by paths, with libuv's calls.
  * Touch:  freely. lstat tells links apart, but somebody who puts a link in the way meanwhile is not noticed here.
  */
+#include "io/tree.h"
+
 #ifdef _WIN32
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/fs_work.h"
-#include "io/tree.h"
 
 static int result(uv_fs_t *req) {
   int rc = (int)req->result;

@@ -40,7 +40,10 @@ static const char *push_host(lua_State *L, int end) {
 static void check_address(lua_State *L, opening *o, int end) {
   if (!lua_istable(L, 1)) return;
   int type = lua_getfield(L, 1, names[end]);
-  if (type == LUA_TNIL) return lua_settop(L, 2);
+  if (type == LUA_TNIL) {
+    lua_settop(L, 2);
+    return;
+  }
   if (type != LUA_TTABLE)
     eddy__arg_error(L, 1, lua_pushfstring(L, "option '%s': table {host, port} expected", names[end]));
   for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) /* {host = "…"} would be any address */

@@ -12,7 +12,9 @@
 
 #include "threads/move_form.h"
 
-enum { NO_OBJECT = UINT32_MAX, STRINGS = 256, FIRST_CHUNK = 32, CHUNKS = 32 };
+#define NO_OBJECT UINT32_MAX
+
+enum { STRINGS = 256, FIRST_CHUNK = 32, CHUNKS = 32 };
 
 /* What packing comes to. */
 enum {
