@@ -29,4 +29,14 @@ local function main(port)
   server:serve_forever()
 end
 
-eddy.run(main, tonumber(arg[1] or 0))
+local port = math.tointeger(tonumber(arg[1] or 0))
+if not port then
+  io.stderr:write("usage: chat_server.lua [PORT]\n")
+  os.exit(2)
+end
+local ok, err = pcall(eddy.run, main, port)
+if not ok and not eddy.is_error(err, eddy.OSError) then error(err, 0) end
+if not ok then                                     -- the port is taken, say
+  io.stderr:write(tostring(err), "\n")
+  os.exit(1)
+end

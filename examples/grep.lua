@@ -50,4 +50,10 @@ if not arg[1] then
   io.stderr:write("usage: grep.lua PATTERN [DIR...]\n")
   os.exit(2)
 end
-os.exit(eddy.run(main, table.unpack(arg)) > 0 and 0 or 1)
+local ok, count = eddy.pcall(eddy.run, main, table.unpack(arg))
+if not ok and not eddy.is_error(count, eddy.ExceptionGroup) then error(count, 0) end
+if not ok then                                   -- a bad pattern: every file would say so
+  io.stderr:write(tostring(count.errors[1]), "\n")
+  os.exit(2)
+end
+os.exit(count > 0 and 0 or 1)

@@ -15,14 +15,22 @@ local function forward(client, host, port)
 end
 
 local function main(own_port, host, port)
-  local server <close> = eddy.start_server(function(client) forward(client, host, port) end, "127.0.0.1", own_port)
+  local server <close> = eddy.start_server(function(client)
+    local ok, err = eddy.pcall(forward, client, host, port)
+    if not ok then print(("%s: %s"):format(client:peername(), err)) end   -- the others go on
+  end, "127.0.0.1", own_port)
   print("listening on", server:address())
   server:serve_forever()
 end
 
-local own_port, host, port = tonumber(arg[1]), arg[2], tonumber(arg[3])
+local own_port, host, port = math.tointeger(tonumber(arg[1])), arg[2], math.tointeger(tonumber(arg[3]))
 if not own_port or not port then
   io.stderr:write("usage: port_forwarder.lua PORT HOST PORT\n")
   os.exit(2)
 end
-eddy.run(main, own_port, host, port)
+local ok, err = pcall(eddy.run, main, own_port, host, port)
+if not ok and not eddy.is_error(err, eddy.OSError) then error(err, 0) end
+if not ok then                                     -- the port is taken, say
+  io.stderr:write(tostring(err), "\n")
+  os.exit(1)
+end

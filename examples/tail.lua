@@ -2,11 +2,6 @@
 -- it begins again when a file was cut off or replaced.
 local eddy = require "eddy"
 
-local function parts(path)
-  local dir, name = path:match("^(.*/)([^/]+)$")
-  return dir or "./", name or path
-end
-
 -- Opens the file as soon as there is one. The watch tells when to look again.
 local function open(path, watch)
   while true do
@@ -30,8 +25,8 @@ local function print_new(file, path)
 end
 
 local function follow(path)
-  local dir, name = parts(path)
-  local watch <close> = eddy.fs.watch(dir)        -- the folder: it tells of files that come and go, too
+  local dir, name = path:match("^(.-)([^/]*)$")
+  local watch <close> = eddy.fs.watch(dir == "" and "." or dir) -- the folder: it tells of files that come and go, too
   local from = eddy.fs.exists(path) and "end" or "set"
   while true do
     local file <close> = open(path, watch)
@@ -53,5 +48,11 @@ if not arg[1] then
 end
 eddy.run(function()
   local group <close> = eddy.TaskGroup()
-  for _, path in ipairs(arg) do group:create_task(follow, path) end
+  for _, path in ipairs(arg) do
+    group:create_task(function()
+      local _, err = eddy.pcall(follow, path)     -- it ends with an error only: no such folder, a file of others
+      io.stderr:write(tostring(err), "\n")
+    end)
+  end
 end)
+os.exit(1)                                       -- nothing is left to follow

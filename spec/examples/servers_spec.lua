@@ -16,7 +16,7 @@ local function start(arguments, finally)
     pipe:close()
   end)
   local host, port = pipe:read("l"):match("^listening on\t(%S+)\t(%d+)$")
-  return host, tonumber(port)
+  return host, tonumber(port), pipe
 end
 
 describe("examples/chat_server.lua", function()
@@ -59,9 +59,18 @@ describe("examples/port_forwarder.lua", function()
     assert.is_true(seen[1] == data and seen[2] == data)
   end)
 
-  it("says what it needs", function()
-    local output, status = program.command("examples/port_forwarder.lua")
-    assert.same({ "usage: port_forwarder.lua PORT HOST PORT\n", 2 }, { output, status })
+  it("says why it could not forward, and goes on", function()
+    local last
+    do
+      local free <close> = eddy.start_server(print, "127.0.0.1", 0)
+      last = select(2, free:address())
+    end
+    local _, port, pipe = start(("examples/port_forwarder.lua 0 127.0.0.1 %d"):format(last), finally)
+    for _ = 1, 2 do
+      local conn <close> = eddy.open_connection("127.0.0.1", port)
+      assert.is_nil(conn:read())
+      assert.matches("^127.0.0.1: OSError: cannot connect .*ECONNREFUSED", pipe:read())
+    end
   end)
 end)
 
