@@ -135,4 +135,21 @@ describe("eight threads", function()
       end
     end
   end)
+
+  it("wake a worker that goes to sleep in this very moment", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local function steps(n) for _ = 1, n do end return n end
+    local rounds <const> = (tonumber(os.getenv "EDDY_DEEP_MESSAGES") or 8000) // 200
+    eddy.timeout(60, function()
+      for _ = 1, rounds do
+        for i = 1, 200 do                        -- the second call comes while the first one ends, or a little later
+          local first = pool:submit(steps, 0)
+          steps(i * 8)
+          local second = pool:submit(steps, 1)
+          assert.equal(0, first:await())
+          assert.equal(1, second:await())
+        end
+      end
+    end)
+  end)
 end)

@@ -10,13 +10,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "core/spin.h"
+
 struct eddy__mailbox {
   _Atomic(eddy__mail *) last; /* the newest; CLOSED: the loop is gone */
   atomic_bool asleep;         /* the loop is, or may be, in libuv's poll */
   atomic_int refs;
   uv_mutex_t lock;   /* of async: nobody sends to it while it is being closed */
   uv_async_t *async; /* the loop's; NULL: closed */
-  uint32_t spin;     /* the loop's own: looks before it sleeps while a thread works for it */
+  eddy__spin spin;   /* the loop's own: before it sleeps while a thread works for it */
 };
 
 static const eddy__mail closed; /* its address marks a mailbox whose loop is gone */
@@ -102,20 +104,10 @@ void eddy__post_rest(eddy__loop *loop) {
     uv_async_send(&loop->async); /* it has come while nobody was told to wake us */
 }
 
-/* A call in another thread may be over in no time: looks for it a little longer. */
-static void spin(eddy__loop *loop) {
-  enum { MOST = 512 };
-  eddy__mailbox *box = loop->mailbox;
-  uint32_t left = box->spin;
-  while (left > 0 && !eddy__post_waiting(loop)) {
-    left--;
-    eddy__pause();
-  }
-  box->spin = eddy__spin_next(box->spin, left > 0, MOST);
-}
+static bool has_mail(const void *loop) { return eddy__post_waiting(loop); }
 
 void eddy__post_doze(eddy__loop *loop) {
-  if (loop->jobs > 0 && loop->mailbox != NULL) spin(loop);
+  if (loop->jobs > 0 && loop->mailbox != NULL) eddy__spin_for(&loop->mailbox->spin, has_mail, loop);
   eddy__post_rest(loop);
   uv_ref((uv_handle_t *)&loop->async);
   uv_run(loop->uv, UV_RUN_ONCE);

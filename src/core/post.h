@@ -52,22 +52,6 @@ void eddy__post_rest(eddy__loop *loop);
 /* No mail from now on; what is there is handed out. */
 void eddy__post_close(eddy__loop *loop);
 
-/* While it spins: lets the processor's other half go on. */
-static inline void eddy__pause(void) {
-#if (defined(__GNUC__) || defined(__clang__)) && (defined(__x86_64__) || defined(__i386__))
-  __builtin_ia32_pause();
-#elif defined(__GNUC__) && defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
-/* How often to look the next time before going to sleep: more when looking has paid, less when it has not. */
-static inline uint32_t eddy__spin_next(uint32_t spin, bool paid, uint32_t most) {
-  spin = paid ? spin * 2 : spin / 2;
-  return spin < 16 ? 16 : spin > most ? most
-                                      : spin;
-}
-
 /* Whether there is mail. */
 bool eddy__post_waiting(const eddy__loop *loop);
 

@@ -2,12 +2,18 @@
 /*
  * pool.c - threads that carry out calls, first come, first served; see pool.h.
  * Touch:  with care. One lock for the queue and the workers; nothing that may take long is done under it.
+ *
+ * No call waits while a worker sleeps: under the lock, a worker becomes idle when it finds the queue empty, and whoever
+ * makes it longer looks for idle ones. It calls them, or a kick is under way that will, on the loop of a call in the
+ * queue: kicked is set and cleared under the lock too, and who clears it looks at the queue as it is then. A called
+ * worker is taken from the idle ones; that it wakes up is the matter of `rest` (worker.h).
  */
 #include "threads/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/spin.h"
 #include "threads/stop.h"
 #include "threads/worker.h"
 

@@ -20,8 +20,6 @@
 
 enum { SELF = 1, HANDLER, BASE = HANDLER }; /* the frame of the serving task */
 
-enum { MOST_SPIN = 1024 }; /* looks for a call, which often comes as soon as home has the last result */
-
 /* --- carrying out a call ------------------------------------------------------------------------------------------ */
 
 /* The message handler of calls: notes the traceback where the error happens.   [-1, +1, m] */
@@ -313,15 +311,14 @@ static bool open_state(eddy__worker *w) {
   return lua_checkstack(w->L, 40);
 }
 
+static bool is_called(const void *worker) {
+  return atomic_load_explicit(&((eddy__worker *)worker)->rest, memory_order_relaxed) != EDDY_W_UP;
+}
+
 /* Sleeps until it is called. */
 static void wait_for_call(eddy__worker *w) {
-  uint32_t left = w->spin;
-  while (left > 0 && atomic_load_explicit(&w->rest, memory_order_relaxed) == EDDY_W_UP) {
-    left--;
-    eddy__pause();
-  }
-  w->spin = eddy__spin_next(w->spin, left > 0, MOST_SPIN);
   int up = EDDY_W_UP;
+  eddy__spin_for(&w->spin, is_called, w);
   if (atomic_compare_exchange_strong(&w->rest, &up, EDDY_W_ASLEEP)) uv_sem_wait(&w->calls);
 }
 

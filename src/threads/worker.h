@@ -10,6 +10,7 @@
 
 #include <signal.h>
 
+#include "core/spin.h"
 #include "threads/pool.h"
 
 #ifdef _WIN32
@@ -48,7 +49,7 @@ struct eddy__worker {
   eddy__task *task;      /* carries out the calls, one after the other */
   eddy__ready stopping;  /* in the ready queue, when it `is_stopping` */
   eddy__mailbox *home;   /* of the last call; retained */
-  uint32_t spin;         /* how often it looks for a call before it sleeps: more when that has paid */
+  eddy__spin spin;       /* before it sleeps: the next call often comes as soon as home has the last result */
   bool is_stopping;
   bool is_parked;        /* the task waits for a call */
   bool has_failed;       /* init has: no other worker would do better */
