@@ -216,6 +216,23 @@ describe("eddy.to_thread", function()
     worker:close()
   end)
 
+  it("finds what has come before it waits for other threads #virtual", function()
+    local loop, gate = eddy.get_running_loop(), eddy.Channel(1)
+    local function busy(seconds)
+      local till = os.clock() + seconds
+      while os.clock() < till do end
+    end
+    local function started() eddy.to_thread(busy, 0.01) end
+    eddy.gather(started, started)                -- two workers; and the loop has slept, so it is known to be awake now
+    local second = loop:run_in_executor(nil, function(ch) return ch:recv() end, gate)
+    local first = loop:run_in_executor(nil, function() return 1 end)
+    eddy.sleep(0)
+    busy(0.02)                                   -- the first result comes before this task waits for it
+    assert.equal(1, first:await())
+    gate:send(2)
+    assert.equal(2, second:await())
+  end)
+
   it("keeps virtual time still while it is under way #virtual", function()
     local loop = eddy.get_running_loop()
     local before = loop:time()

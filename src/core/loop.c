@@ -272,10 +272,10 @@ static int block(eddy__loop *loop) {
 
 /* Virtual time, nothing ready: what is sure to end is waited for, sockets are asked, then time jumps. */
 static int jump(eddy__loop *loop) {
+  eddy__post_deliver(loop);
   collect(loop);
   uint64_t next = eddy__timers_next(&loop->timers);
   if (loop->ready > 0 || loop->stop || next <= loop->clock.now) return 0;
-  eddy__post_deliver(loop);
   if (loop->requests > 0 || loop->jobs > 0) {
     eddy__post_doze(loop);
     return 0;
