@@ -3,14 +3,14 @@
  * torture.c - makes one thing go wrong after the other, in each scenario, and prints what eddy does not bear.
  *
  *   torture KIND SCENARIO [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T]
- *     [--jobs=J]
+ *     [--jobs=J] [--after=SCENARIO]
  *
  * KIND and SCENARIO may be `all`. Kinds and their modes are in the table below; docs/internals/testing.md tells what
  * they do. A dry run counts the events; then a child is forked for each (with --sample, for some of each, drawn by
  * --pick), which gets --limit seconds (5), --jobs of them at a time (as there are processors). A line is printed for
  * each run that goes wrong: the command that does it again. With --n there is that run only, and stderr is shown.
- * After --seconds no new kind, mode and scenario is begun. At the end the numbers of runs are printed; the status is 1
- * if a run went wrong, 3 if time was over.
+ * After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the numbers of runs
+ * are printed; the status is 1 if a run went wrong, 3 if time was over.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ static const struct {
 static const char *const mode_names[] = {"once", "from", "bytes", "pair", "loop", "state", "exit", "turn", "intr",
                                          "again", "short", "one", "storm", "full", "files", "broken", "fatal"};
 
-static const char *wanted_kind, *wanted_scenario, *wanted_mode;
+static const char *wanted_kind, *wanted_scenario, *wanted_mode, *after;
 static long only_n, only_n2, sample;
 static unsigned long long seed, pick;
 static double seconds, limit = 5;
@@ -180,7 +180,7 @@ static bool is_wanted(int plan) {
 
 static int usage(void) {
   fprintf(stderr, "usage: torture KIND|all SCENARIO|all [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT]\n"
-                  "       [--pick=P] [--seconds=T] [--limit=T] [--jobs=J]\n"
+                  "       [--pick=P] [--seconds=T] [--limit=T] [--jobs=J] [--after=SCENARIO]\n"
                   "       torture --list\n");
   return 2;
 }
@@ -191,6 +191,7 @@ static bool read_option(const char *word) {
   if (value == NULL) return false;
   size_t length = (size_t)(value++ - word);
   if (strncmp(word, "--mode", length) == 0) return wanted_mode = value, true;
+  if (strncmp(word, "--after", length) == 0) return after = value, true;
   if (strncmp(word, "--seed", length) == 0 && length == 6) return seed = strtoull(value, NULL, 10), true;
   if (strncmp(word, "--pick", length) == 0) return pick = strtoull(value, NULL, 10), true;
   if (strncmp(word, "--sample", length) == 0) return sample = strtol(value, NULL, 10), true;
@@ -241,12 +242,13 @@ int main(int argc, char **argv) {
   for (int i = 0; i < n && !over; i++) {
     if (strcmp(wanted_scenario, "all") != 0 && strcmp(wanted_scenario, names[i]) != 0) continue;
     any = true;
+    if (after != NULL && strcmp(names[i], after) <= 0) continue;
     if (!trial_load(folder, names[i])) {
       wrong++;
       continue;
     }
     for (int p = 0; p < (int)(sizeof plans / sizeof *plans) && !over; p++)
-      if (is_wanted(p) && !(over = is_over())) run_plan(names[i], p);
+      if (is_wanted(p) && !(over = over || is_over())) run_plan(names[i], p);
     trial_unload();
   }
   children_close();
