@@ -52,6 +52,41 @@ function stage.hold(seconds)
   end })
 end
 
+---f, for one side of a connection: what the other side's failure looks like from here is no surprise. (One result.)
+function stage.calm(f)
+  return function(...)
+    local ok, err = pcall(f, ...)
+    local is_end = eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) and
+      (err.code == "ECONNRESET" or err.code == "EPIPE")
+    if not ok and not is_end then error(err, 0) end
+    if not ok then error("boom: not enough memory on the other side", 0) end
+    return err
+  end
+end
+
+---Raises what `calm` raises, unless the value is there.
+function stage.heard(value)
+  if value == nil then error("boom: not enough memory on the other side", 0) end
+  return value
+end
+
+---Checks that `got` is what the other side has sent, or the beginning of that; raises what `calm` raises if it is less.
+function stage.whole(sent, got, what)
+  torture.check(got == nil or sent:sub(1, #got) == got, what .. " is not what was sent")
+  if got ~= sent then error("boom: not enough memory on the other side", 0) end
+end
+
+---n bytes of which no two pieces are alike. To be made when the scenario is loaded, before anything fails.
+function stage.pattern(n)
+  local pieces, size, i = {}, 0, 0
+  while size < n do
+    i = i + 1
+    pieces[i] = ("%x:%s\n"):format(i, ("abcdefghij"):rep(i % 7):sub(1, i % 61))
+    size = size + #pieces[i]
+  end
+  return table.concat(pieces):sub(1, n)
+end
+
 local folders = 0
 
 ---The path of a folder that is not there yet; it is removed after the run.

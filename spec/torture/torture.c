@@ -3,14 +3,14 @@
  * torture.c - makes one thing go wrong after the other, in each scenario, and prints what eddy does not bear.
  *
  *   torture KIND SCENARIO [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT] [--pick=P] [--seconds=T] [--limit=T]
- *     [--jobs=J] [--after=SCENARIO]
+ *     [--times=COUNT] [--jobs=J] [--after=SCENARIO]
  *
  * KIND and SCENARIO may be `all`. Kinds and their modes are in the table below; docs/internals/testing.md tells what
  * they do. A dry run counts the events; then a child is forked for each (with --sample, for some of each, drawn by
  * --pick), which gets --limit seconds (5), --jobs of them at a time (as there are processors). A line is printed for
- * each run that goes wrong: the command that does it again. With --n there is that run only, and stderr is shown.
- * After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the numbers of runs
- * are printed; the status is 1 if a run went wrong, 3 if time was over.
+ * each run that goes wrong: the command that does it again. With --n there is that run only, --times times, and
+ * stderr is shown. After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the
+ * numbers of runs are printed; the status is 1 if a run went wrong, 3 if time was over.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static const char *const mode_names[] = {"once", "from", "bytes", "pair", "loop"
                                          "again", "short", "one", "storm", "full", "files", "broken", "fatal"};
 
 static const char *wanted_kind, *wanted_scenario, *wanted_mode, *after;
-static long only_n, only_n2, sample;
+static long only_n, only_n2, sample, times = 1;
 static unsigned long long seed, pick;
 static double seconds, limit = 5;
 static int jobs;
@@ -127,7 +127,7 @@ static void run_plan(const char *scenario, int plan) {
     t.n = only_n;
     t.n2 = only_n2;
   }
-  children_run(&t, 0);
+  for (long i = 0; i < (only_n > 0 ? times : 1) && bad < ENOUGH; i++) children_run(&t, 0);
   children_wait();
   if (only_n > 0 || bad > 0) return; /* n=0: it fails without any fault */
   long events = last.events, step = t.mode == M_BYTES ? STEP : 1, most = last_of(&t, events);
@@ -180,7 +180,8 @@ static bool is_wanted(int plan) {
 
 static int usage(void) {
   fprintf(stderr, "usage: torture KIND|all SCENARIO|all [--mode=M] [--n=K[,K2]] [--seed=S] [--sample=COUNT]\n"
-                  "       [--pick=P] [--seconds=T] [--limit=T] [--jobs=J] [--after=SCENARIO]\n"
+                  "       [--pick=P] [--seconds=T] [--limit=T] [--times=COUNT] [--jobs=J]\n"
+                  "       [--after=SCENARIO]\n"
                   "       torture --list\n");
   return 2;
 }
@@ -191,6 +192,7 @@ static bool read_option(const char *word) {
   if (value == NULL) return false;
   size_t length = (size_t)(value++ - word);
   if (strncmp(word, "--mode", length) == 0) return wanted_mode = value, true;
+  if (strncmp(word, "--times", length) == 0) return times = strtol(value, NULL, 10), true;
   if (strncmp(word, "--after", length) == 0) return after = value, true;
   if (strncmp(word, "--seed", length) == 0 && length == 6) return seed = strtoull(value, NULL, 10), true;
   if (strncmp(word, "--pick", length) == 0) return pick = strtoull(value, NULL, 10), true;

@@ -3,16 +3,7 @@ local eddy = require "eddy"
 
 local LONG = ("x"):rep(200000) -- before memory fails: Lua's own buffers do not bear that
 
--- What the other side's failure looks like from here is no surprise when something has gone wrong there.
-local function calm(f)
-  return function(...)
-    local ok, err = pcall(f, ...)
-    local is_end = eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) and
-      (err.code == "ECONNRESET" or err.code == "EPIPE")
-    if not ok and not is_end then error(err, 0) end
-    if not ok then error("boom: not enough memory on the other side", 0) end
-  end
-end
+local calm = stage.calm
 
 -- Pipes and Unix sockets: lines, a full pipe, a cancelled read and write, a server that is closed, send_file.
 return calm(function()

@@ -1,16 +1,7 @@
 local stage = ...
 local eddy = require "eddy"
 
--- What the other side's failure looks like from here is no surprise when something has gone wrong there.
-local function calm(f)
-  return function(...)
-    local ok, err = pcall(f, ...)
-    local is_end = eddy.is_error(err, eddy.IncompleteReadError) or eddy.is_error(err, eddy.OSError) and
-      (err.code == "ECONNRESET" or err.code == "EPIPE")
-    if not ok and not is_end then error(err, 0) end
-    if not ok then error("boom: not enough memory on the other side", 0) end
-  end
-end
+local calm = stage.calm
 
 -- stream_pair: lines both ways, in pieces and with delays; half-close, back-pressure, a cancelled read and write, an
 -- abort, a reset; a scope; select.
