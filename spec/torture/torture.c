@@ -241,7 +241,9 @@ int main(int argc, char **argv) {
   started = now();
   fault_open();
   bool any = false, over = false;
-  for (int i = 0; i < n && !over; i++) {
+  int first = sample > 0 && n > 0 ? (int)(next_random() % (unsigned long)n) : 0; /* time may be over before the last */
+  for (int k = 0; k < n && !over; k++) {
+    int i = (first + k) % n;
     if (strcmp(wanted_scenario, "all") != 0 && strcmp(wanted_scenario, names[i]) != 0) continue;
     any = true;
     if (after != NULL && strcmp(names[i], after) <= 0) continue;

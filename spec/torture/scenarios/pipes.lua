@@ -4,6 +4,7 @@ local eddy = require "eddy"
 local LONG = ("x"):rep(200000) -- before memory fails: Lua's own buffers do not bear that
 
 local calm = stage.calm
+local COMM = io.open("/proc/self/comm"):read(4)
 
 -- Pipes and Unix sockets: lines, a full pipe, a cancelled read and write, a server that is closed, send_file.
 return calm(function()
@@ -35,7 +36,7 @@ return calm(function()
     stage.equal(4, conn:send_file("/proc/self/comm", 0, 4), "a file")
     stage.raises(eddy.OSError, conn.send_file, conn, "/nowhere/at/all")
     conn:shutdown()
-    if conn:read("a") ~= "TORT\n" then error("boom: not enough memory on the other side", 0) end
+    if conn:read("a") ~= COMM:upper() .. "\n" then error("boom: not enough memory on the other side", 0) end
   end
   stage.raises(eddy.OSError, eddy.open_unix_connection, name .. "-nobody")
   stage.raises(eddy.OSError, eddy.start_unix_server, print, name)
