@@ -26,7 +26,7 @@
 #include "core/task.h"
 
 enum { CLOCK_STEPS = 64, POLL_STEPS = 256, POLL_NS = 50000 };
-enum { MANY = 128 }; /* ready at once: a task, its coroutine and the stack of that are a kilobyte */
+enum { MANY = 128, LOTS = 2048 }; /* ready at once: a task, its coroutine and the stack of that are a kilobyte */
 static const uint64_t COLLECT_NS = 1000000000; /* at most one collection a second for errors nobody looked at */
 static const uint64_t LINGER_NS = 5000000000;  /* what streams that were closed may take to send what they hold */
 
@@ -330,7 +330,16 @@ static void shuffle(eddy__loop *loop) {
 /* So many that they do not fit into the cache: asks for the memory of those that are to run soon. Each is anchored. */
 static void look_ahead(eddy__ready *next) {
   if (next->next != NULL) eddy__task_prefetch(next->next);
-  eddy__task_prefetch_stack(next);
+  eddy__task_prefetch_coroutine(next);
+}
+
+/* The same for more still: each step is long enough to fetch what the next has to follow. */
+static void look_far_ahead(eddy__ready *next) {
+  eddy__ready *second = next->next, *third = second != NULL ? second->next : NULL;
+  eddy__task_prefetch_values(next);
+  if (second != NULL) eddy__task_prefetch_frame(second);
+  if (third != NULL) eddy__task_prefetch_coroutine(third);
+  if (third != NULL && third->next != NULL) eddy__task_prefetch(third->next);
 }
 
 /* Runs what is in the queue. What that makes ready stands in a new one. */
@@ -345,7 +354,10 @@ static void run_ready(eddy__loop *loop) {
   loop->last_ready = &loop->first_ready;
   for (; r != NULL; r = next) {
     next = r->next;
-    if (n > MANY && next != NULL) look_ahead(next);
+    if (n > LOTS && next != NULL)
+      look_far_ahead(next);
+    else if (n > MANY && next != NULL)
+      look_ahead(next);
     loop->ready--;
     r->run(r);
   }

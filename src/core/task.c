@@ -5,8 +5,8 @@
  * Uses:   base/, future.h, cancel.h, report.h.      Used by: all that waits.
  * Touch:  with care: docs/internals/suspend-wake-cancel.md.
  *
- * The stack of a coroutine of the pool: at 1, for good, the closure of l_body; above it, while it has a task, a copy of
- * that closure with its arguments: the task, the message handler, the function and its arguments.
+ * The stack of a coroutine of the pool: at 1, for good, l_body; above it, while it has a task, a copy of that with its
+ * arguments: the task, the message handler, the function and its arguments.
  */
 #include "core/task.h"
 
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/prefetch.h"
 #include "core/cancel.h"
 #include "core/context.h"
 #include "core/coroutine.h"
@@ -37,13 +38,11 @@ void eddy__task_push(lua_State *L, eddy__task *task) {
 
 /* --- the pool ---------------------------------------------------------------------------------------- */
 
-/* Makes a coroutine, idle. Nothing of this is done on the new thread, which has nobody to catch its errors.
+/* Makes a coroutine, idle. Nothing that can fail is done on the new thread, which has nobody to catch its errors.
  *   [-0, +0, m] */
 static void make_coroutine(lua_State *L, eddy__runtime *rt) {
   lua_State *co = lua_newthread(L);
-  eddy__runtime_push(L);
-  lua_pushcclosure(L, l_body, 1);
-  lua_xmove(L, co, 1);
+  lua_pushcfunction(co, l_body); /* a new thread has room for it, and it takes no memory */
   if (rt->idle == NULL) {
     rt->idle = malloc(POOL_KEEPS * sizeof *rt->idle); /* the system gives the pages that are used */
     if (rt->idle == NULL) luaL_error(L, "not enough memory");
@@ -88,25 +87,49 @@ static void step(eddy__ready *r);
 
 bool eddy__task_is(const eddy__ready *r) { return r->run == step; }
 
-#if defined(__GNUC__)
-#define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address) ((void)(address))
-#endif
-
 void eddy__task_prefetch(const eddy__ready *r) {
   const char *task = (const char *)r;
-  PREFETCH(task);
-  PREFETCH(task + 64);
-  PREFETCH(task + 128);
+  EDDY_PREFETCH(task - 128); /* before it stands what Lua keeps of a userdata */
+  EDDY_PREFETCH(task - 64);
+  EDDY_PREFETCH(task);
+  EDDY_PREFETCH(task + 64);
+  EDDY_PREFETCH(task + 128);
 }
 
-void eddy__task_prefetch_stack(const eddy__ready *r) {
+void eddy__task_prefetch_coroutine(const eddy__ready *r) {
   if (!eddy__task_is(r)) return;
   const char *co = (const char *)eddy__container_of(r, eddy__task, ready)->co;
-  PREFETCH(co);
-  PREFETCH(co + 64);
-  PREFETCH(co + 128);
+  EDDY_PREFETCH(co);
+  EDDY_PREFETCH(co + 64);
+  EDDY_PREFETCH(co + 128);
+}
+
+/* The frame of Lua's at a level of a task that waits, or NULL. */
+static const char *frame_of(const eddy__ready *r, int level) {
+  if (!eddy__task_is(r)) return NULL;
+  lua_State *co = eddy__container_of(r, eddy__task, ready)->co;
+  lua_Debug ar;
+  return co != NULL && lua_getstack(co, level, &ar) ? (const char *)ar.i_ci : NULL;
+}
+
+void eddy__task_prefetch_frame(const eddy__ready *r) {
+  const char *frame = frame_of(r, 0);
+  if (frame != NULL) EDDY_PREFETCH(frame);
+}
+
+/* A frame begins with the address of its function's place on the stack. Were that not so, the hint would be lost. */
+void eddy__task_prefetch_values(const eddy__ready *r) {
+  enum { LINE = 64 };
+  const char *frame = frame_of(r, 0), *function;
+  if (frame == NULL) return;
+  memcpy(&function, frame, sizeof function);
+  EDDY_PREFETCH(function - 2 * LINE);
+  EDDY_PREFETCH(function - LINE);
+  EDDY_PREFETCH(function);
+  frame = frame_of(r, 1);
+  if (frame == NULL) return;
+  EDDY_PREFETCH(frame);
+  EDDY_PREFETCH(frame - LINE); /* usually the one below */
 }
 
 /* Gives the task a coroutine, and puts there what l_body expects: itself, the task at idx of L, the message handler,

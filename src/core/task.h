@@ -166,9 +166,12 @@ static inline void eddy__wake_check(lua_State *L, eddy__task *task) {
 /* Whether a place in the ready queue is a task's. */
 bool eddy__task_is(const eddy__ready *r);
 
-/* Asks the processor for what a step needs first, the task and then its coroutine. */
+/* Ask the processor for what a step needs, each for what the next one has to look at: the task, its coroutine, the
+ * frame in which that waits, the frame and the values below it. */
 void eddy__task_prefetch(const eddy__ready *r);
-void eddy__task_prefetch_stack(const eddy__ready *r);
+void eddy__task_prefetch_coroutine(const eddy__ready *r);
+void eddy__task_prefetch_frame(const eddy__ready *r);
+void eddy__task_prefetch_values(const eddy__ready *r);
 
 /* Lets go of a task whose group has taken its error.   [-0, +0, -] */
 void eddy__task_release(eddy__task *task);

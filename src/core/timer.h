@@ -14,19 +14,24 @@
 
 typedef struct eddy__timer {
   void (*on_due)(struct eddy__timer *timer);
-  size_t place; /* in the heap, counted from 1; 0: not started */
+  uint32_t place; /* its slot, counted from 1; 0: not started */
 } eddy__timer;
 
 typedef struct eddy__timer_entry {
   uint64_t deadline; /* nanoseconds of the loop's clock */
-  uint64_t order;
-  eddy__timer *timer;
+  uint32_t order;    /* of two with equal deadlines the first was started first, by less than 2^31 others */
+  uint32_t slot;
 } eddy__timer_entry;
 
 typedef struct eddy__timers {
   eddy__timer_entry *heap;
-  size_t n, cap;
-  uint64_t started; /* how many were started ever: the order of equal deadlines */
+  eddy__timer **slots; /* whose timer it is, */
+  uint32_t *where;     /* and where in the heap; of a free slot: the next one, counted from 1 */
+  uint32_t n, cap;     /* in the heap; room for so many, everywhere */
+  eddy__timer_entry *due; /* while many fire: these, in order; */
+  uint32_t ndue;       /* so many of them have not fired yet */
+  uint32_t nslots, free; /* slots that were ever used; the first free one of these, counted from 1 */
+  uint32_t started;    /* how many were started ever: the order of equal deadlines */
 } eddy__timers;
 
 /* Starts a timer, anew if it runs. A deadline of EDDY_NEVER needs no place. Returns 0 or UV_ENOMEM. */
