@@ -16,7 +16,7 @@ local function run(source, ...)
   file:close()
   local before = eddy.time()
   local env = eddy.environ()
-  if env.ASAN_OPTIONS then   -- it cannot look at a thread that is inside of system()
+  if env.ASAN_OPTIONS then -- it crashes when it looks at a thread that goes on with variables of a module
     env.ASAN_OPTIONS = env.ASAN_OPTIONS:gsub("detect_leaks=1", "detect_leaks=0")
   end
   local options = { cwd = root, env = source:find("os.execute", 1, true) and env or nil }
@@ -102,5 +102,65 @@ describe("a run with threads", function()
     ]]
     assert.matches("Interrupted", output, 1, true)
     assert.is_true(seconds < LIMIT, seconds)
+  end)
+
+end)
+
+-- Runs a script as the command does, sends SIGINT so often when it has written a line, and waits for its end.
+local function interrupt(source, times, ...)
+  local command = os.getenv "EDDY" or root .. "/build/release/eddy"
+  local process <close> = eddy.create_subprocess_exec(command, { "-e", source, ... },
+    { cwd = root, stdin = "pipe", stdout = "pipe", stderr = "pipe" })
+  assert.equal("begun", process.stdout:read "l")
+  eddy.sleep(0.1)                                -- it is in its C function now
+  local before = eddy.time()
+  for _ = 1, times do
+    process:send_signal "SIGINT"
+    eddy.sleep(0.05)
+  end
+  local code = process:wait()
+  return code, eddy.time() - before, process.stderr:read "a"
+end
+
+local BEGUN <const> = "io.write 'begun\\n' io.stdout:flush() "
+
+describe("a thread in a C function", function()
+  it("does not keep a second Ctrl-C from ending the command at once", function()
+    for _, call in ipairs {
+      "io.read 'l'",                             -- of a pipe in which nothing comes
+      "os.execute 'exec sleep 5 >/dev/null 2>&1 </dev/null'",
+      "pcall(function() while true do io.popen('exec sleep 5 2>/dev/null'):close() end end)",
+    } do
+      local source = "eddy.to_thread(function() " .. BEGUN .. call .. " end)"
+      local code, seconds, err = interrupt(source, 2)
+      assert.same({ 130, "eddy: Interrupted\n" }, { code, err })
+      assert.is_true(seconds < LIMIT, call .. ": " .. seconds)
+    end
+  end)
+
+  it("does not keep it from ending a pool and its clean-up, however many do not end", function()
+    local code, seconds, err = interrupt([[
+      local function stuck()
+        local _ <close> = setmetatable({}, { __close = function() io.read "l" end })
+        eddy.sleep(1000)
+      end
+      local pools = {}
+      for i = 1, 5 do
+        pools[i] = eddy.ThreadPool { workers = 1 }
+        pools[i]:submit(stuck)
+        eddy.thread(io.read, "l")
+      end
+      eddy.to_thread(function(f) ]] .. BEGUN .. "f() end, stuck)", 2)
+    assert.equal(130, code)
+    assert.is_nil(err:find("Sanitizer", 1, true), err)
+    assert.is_true(seconds < LIMIT, seconds)
+  end)
+
+  it("hides no Ctrl-C from the command while it runs a program", function()
+    local code, seconds, err = interrupt("eddy.to_thread(function() " .. BEGUN .. [[
+      os.execute "exec sleep 20 >/dev/null 2>&1 </dev/null"
+    end)]], 1)
+    assert.same({ 130, "eddy: Interrupted\n" }, { code, err })
+    assert.is_true(seconds < 2 * LIMIT, seconds)
   end)
 end)

@@ -109,6 +109,11 @@ void eddy__interrupt_left(lua_State *L, const eddy__loop *loop, int idx) {
   if (i != NULL && i->count > 0 && eddy__error_is(L, idx, EDDY_E_INTERRUPTED)) i->left = true;
 }
 
+bool eddy__interrupt_hurries(const eddy__loop *loop) {
+  const eddy__interrupt *i = loop->interrupt;
+  return loop->is_hurried || (i != NULL && i->count >= 2);
+}
+
 int eddy__interrupt_news(eddy__interrupt *i) {
   int news = i->count - i->seen;
   if (news == 0) return 0;

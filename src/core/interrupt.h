@@ -38,6 +38,9 @@ void eddy__interrupt_close(eddy__interrupt *i);
  * that catches it goes on.   [-0, +0, m] */
 void eddy__interrupt_left(lua_State *L, const eddy__loop *loop, int idx);
 
+/* Whether a second SIGINT has come to the run of the loop, or to its end: all is to end at once. */
+bool eddy__interrupt_hurries(const eddy__loop *loop);
+
 /* How many SIGINTs have come since this was last asked. */
 int eddy__interrupt_news(eddy__interrupt *i);
 

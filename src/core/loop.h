@@ -88,6 +88,7 @@ struct eddy__loop {
   uint32_t nfree_anchors, nanchors, cap_anchors;
   eddy__future *until; /* run_until: the loop stops when it settles */
   int (*on_turn)(eddy__loop *loop); /* after each turn, when not NULL; not 0: the run ends with it */
+  bool is_hurried;  /* a second SIGINT has ended its last run */
   bool interrupted; /* a SIGINT has cancelled what the loop runs for */
   int outcome;      /* how the last run ended, when not well */
   struct eddy__interrupt *interrupt; /* SIGINT, while a run has it */

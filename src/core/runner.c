@@ -57,11 +57,12 @@ int eddy__runner_drive(lua_State *L, eddy__loop *loop, int idx, bool sigint) {
     loop->interrupt = &mine;
     loop->on_turn = on_turn;
   }
-  loop->interrupted = false;
+  loop->interrupted = loop->is_hurried = false;
   int rc = eddy__loop_run(L, loop, f);
   if (rc == 0 && f != NULL && loop->interrupted && f->state == EDDY_F_CANCELLED)
     rc = EDDY_INTERRUPT; /* it has ended as SIGINT wanted it to */
   if (sigint && outer == NULL) {
+    loop->is_hurried = mine.count >= 2;
     eddy__interrupt_close(&mine);
     loop->interrupt = NULL;
     loop->on_turn = NULL;

@@ -68,6 +68,7 @@ typedef struct eddy__runtime {
   eddy__idle *idle;
   uint32_t nidle;
 
+  uint64_t gave_up;        /* threads/pool.c: when threads that did not end were last left alone, uv_hrtime(); or 0 */
   uint32_t spare_calls;    /* threads/call.c: boxes that are kept to be used again */
 
   bool is_checked;         /* this Lua can do what is needed */

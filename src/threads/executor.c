@@ -17,8 +17,6 @@ static const eddy__type type_pool = {"ThreadPool"};
 enum { UV_INIT = 1 };
 enum { PLACE_SIZE = 80, MOST_WORKERS = 1024 };
 
-static const uint64_t PATIENCE_NS = 1000000000; /* with what is not closed in time */
-
 typedef struct executor {
   eddy__pool *pool;
   bool is_closed; /* by close(); it may still have work */
@@ -63,7 +61,8 @@ static int l_gc(lua_State *L) {
       snprintf(text, sizeof text, "ResourceWarning: unclosed ThreadPool made at %s", e->made_at);
       lua_warning(L, text, 0);
     }
-    eddy__pool_end(pool, PATIENCE_NS);
+    eddy__runtime *rt = eddy__runtime_of(L);
+    eddy__pool_end(pool, rt, NULL, eddy__pool_patience(rt));
   }
   eddy__pool_release(pool);
   return 0;
@@ -316,11 +315,12 @@ static int k_close(lua_State *L, int status, lua_KContext ctx) {
  * too, and given a second.   [-0, +0, y] */
 static int shut(lua_State *L, bool quit) {
   executor *e = lua_touserdata(L, 1);
-  eddy__loop *loop = eddy__runtime_of(L)->loop;
+  eddy__runtime *rt = eddy__runtime_of(L);
+  eddy__loop *loop = rt->loop;
   lua_settop(L, 1);
   e->is_closed = true;
   if (loop == NULL || !eddy__may_wait(L, loop)) {
-    eddy__pool_end(e->pool, PATIENCE_NS);
+    eddy__pool_end(e->pool, rt, loop, eddy__pool_patience(rt));
     return 0;
   }
   eddy__task *task = eddy__running(L, "close");

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/interrupt.h"
 #include "core/spin.h"
 #include "threads/stop.h"
 #include "threads/worker.h"
@@ -402,20 +403,26 @@ bool eddy__pool_alive(eddy__pool *pool) {
   return alive;
 }
 
-bool eddy__pool_end(eddy__pool *pool, uint64_t patience) {
+static const uint64_t PATIENCE_NS = 1000000000, RECENT_NS = 3000000000, LEAST_NS = 20000000;
+
+uint64_t eddy__pool_patience(const eddy__runtime *rt) {
+  return rt->gave_up != 0 && uv_hrtime() - rt->gave_up < RECENT_NS ? LEAST_NS : PATIENCE_NS;
+}
+
+void eddy__pool_end(eddy__pool *pool, eddy__runtime *rt, const eddy__loop *loop, uint64_t patience) {
   enum { SLICE = 10000000 }; /* ns: then those that go on are told again */
   uint64_t until = uv_hrtime() + patience;
   eddy__pool_close(pool, true);
   eddy__pool_lock(pool);
   for (uint64_t now = uv_hrtime(); pool->nworkers > 0 && now < until; now = uv_hrtime()) {
+    if (loop != NULL && eddy__interrupt_hurries(loop)) break;
     uint64_t left = until - now;
     uv_cond_timedwait(&pool->changed, &pool->lock, left < SLICE ? left : SLICE);
     for (eddy__list *l = pool->workers.next; l != &pool->workers; l = l->next)
       eddy__stop_send(eddy__container_of(l, eddy__worker, link));
   }
-  bool done = pool->nworkers == 0;
+  if (pool->nworkers > 0) rt->gave_up = uv_hrtime();
   pool->abandoned = true;
   eddy__pool_unlock(pool);
   join_ended(pool);
-  return done;
 }

@@ -82,9 +82,13 @@ void eddy__pool_close(eddy__pool *pool, bool quit);
 /* Whether it has workers; joins those that have ended. */
 bool eddy__pool_alive(eddy__pool *pool);
 
+/* For how many ns the end of a state's or loop's pools may be waited for: a second; or next to nothing, when threads
+ * have not ended within one lately. */
+uint64_t eddy__pool_patience(const eddy__runtime *rt);
+
 /* Waits until all workers have ended, for so many ns at most; those that have not by then are abandoned: they go on
- * alone and vanish when they come to an end. Returns whether there were none. */
-bool eddy__pool_end(eddy__pool *pool, uint64_t patience);
+ * alone and vanish when they come to an end. A second SIGINT to the loop (if it is not NULL) ends the wait. */
+void eddy__pool_end(eddy__pool *pool, eddy__runtime *rt, const eddy__loop *loop, uint64_t patience);
 
 /* Takes the lock: nobody holds it for long, so it is worth a few looks before the thread sleeps. */
 void eddy__pool_lock(eddy__pool *pool);

@@ -14,7 +14,6 @@
 #include "threads/stop.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <string.h>
 
 #include "base/args.h"
@@ -51,7 +50,6 @@ static void take_signal(void) {}
 static void give_signal_back(void) {}
 static void enter_thread(eddy__worker *w) { (void)w; }
 static void interrupt_thread(eddy__worker *w) { (void)w; }
-static void exchange_signals(const eddy__signals *set, eddy__signals *before) { (void)set, (void)before; }
 void eddy__stop_block_signals(eddy__signals *before) { *before = (eddy__signals){0}; }
 void eddy__stop_inherit_signals(eddy__worker *w, const eddy__signals *before) { w->signals = *before; }
 void eddy__stop_restore_signals(const eddy__signals *before) { (void)before; }
@@ -115,10 +113,6 @@ static void enter_thread(eddy__worker *w) {
 
 static void interrupt_thread(eddy__worker *w) { pthread_kill(w->thread, SIGNAL); }
 
-static void exchange_signals(const eddy__signals *set, eddy__signals *before) {
-  pthread_sigmask(SIG_SETMASK, set, before);
-}
-
 void eddy__stop_block_signals(eddy__signals *before) {
   sigset_t all;
   sigfillset(&all);
@@ -136,7 +130,7 @@ void eddy__stop_restore_signals(const eddy__signals *before) { pthread_sigmask(S
 /* --- in the worker ------------------------------------------------------------------------------------------------ */
 
 /* Which worker a state belongs to: beside its error in the registry.   [-0, +0, -] */
-static eddy__worker *worker_of(lua_State *L) {
+eddy__worker *eddy__stop_worker(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
   lua_rawgeti(L, -1, 1);
   eddy__worker *w = lua_touserdata(L, -1);
@@ -163,7 +157,7 @@ bool eddy__stop_is(lua_State *L, int idx, eddy__worker *w) {
 
 /* [-0, +0, -] */
 static bool is_stop(lua_State *L, int idx) {
-  eddy__worker *w = worker_of(L);
+  eddy__worker *w = eddy__stop_worker(L);
   return w != NULL && eddy__stop_is(L, idx, w);
 }
 
@@ -196,7 +190,7 @@ static bool is_late(eddy__worker *w) {
 
 static void on_stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
-  eddy__worker *w = worker_of(L);
+  eddy__worker *w = eddy__stop_worker(L);
   if (w == NULL) return;
   if (!is_wanted(w)) {
     unwatch(L);
@@ -312,32 +306,6 @@ static int l_xpcall(lua_State *L) {
   return k_pcall(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, k_pcall), 2);
 }
 
-/* --- os.execute and io.popen -------------------------------------------------------------------------------------- */
-
-/* A program that is started inherits what the thread blocks: let it be as in home's thread.   [-0, +n, v] */
-static int l_start(lua_State *L) {
-  eddy__worker *w = worker_of(L);
-  eddy__signals blocked;
-  luaL_optstring(L, 1, NULL);
-  luaL_optstring(L, 2, NULL);
-  luaL_checkstack(L, 4, NULL);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  exchange_signals(&w->signals, &blocked);
-  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  exchange_signals(&blocked, NULL);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
-}
-
-/* Puts l_start around a function of a library.   [-0, +0, m] */
-static void wrap_start(lua_State *L, const char *library, const char *name) {
-  lua_getglobal(L, library);
-  lua_getfield(L, -1, name);
-  lua_pushcclosure(L, l_start, 1);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
-}
-
 /* [-0, +0, m] */
 void eddy__stop_functions(lua_State *L, eddy__worker *w) {
   static const luaL_Reg functions[] = {{"pcall", l_pcall}, {"xpcall", l_xpcall}, {NULL, NULL}};
@@ -353,6 +321,5 @@ void eddy__stop_functions(lua_State *L, eddy__worker *w) {
   lua_pushglobaltable(L);
   eddy__runtime_functions(L, w->loop->rt, functions);
   lua_pop(L, 1);
-  wrap_start(L, LUA_OSLIBNAME, "execute");
-  wrap_start(L, LUA_IOLIBNAME, "popen");
+  eddy__programs_functions(L);
 }

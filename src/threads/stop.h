@@ -2,7 +2,7 @@
 /*
  * stop.h - how a call in another thread is stopped: in Lua code by a hook, in a wait by cancelling its task.
  * Owns:   the disposition of the signal that interrupts a thread, while there are workers.
- * Uses:   worker.h.      Used by: pool.c, worker.c.
+ * Uses:   worker.h.      Used by: pool.c, worker.c, programs.c.
  * Touch:  with care: docs/internals/threads.md.
  */
 #ifndef EDDY_THREADS_STOP_H
@@ -29,9 +29,15 @@ void eddy__stop_push(lua_State *L);
 /* Raises the error at the top in the call, which waits for what can never come.   [-0, +0, -] */
 void eddy__stop_deadlock(lua_State *L, eddy__worker *w);
 
-/* pcall and xpcall that let the stop through, os.execute and io.popen that start programs with the signals of home, in
- * place of Lua's.   [-0, +0, m] */
+/* pcall and xpcall that let the stop through, in place of Lua's, and what programs.c has.   [-0, +0, m] */
 void eddy__stop_functions(lua_State *L, eddy__worker *w);
+
+/* os.execute and io.popen that start programs with the signals of home, in place of Lua's: programs.c.
+ *   [-0, +0, m] */
+void eddy__programs_functions(lua_State *L);
+
+/* The worker that a state belongs to.   [-0, +0, -] */
+eddy__worker *eddy__stop_worker(lua_State *L);
 
 /* So that signals of the process are handled by its other threads: around the start of a thread. */
 void eddy__stop_block_signals(eddy__signals *before);

@@ -10,8 +10,7 @@
 #include "base/error.h"
 #include "threads/executor.h"
 
-static const uint64_t PATIENCE_NS = 1000000000; /* with all pools of a loop that ends */
-static const uint64_t LEAST_NS = 2000000;       /* with each of them, when that is used up */
+static const uint64_t LEAST_NS = 2000000; /* with each pool of a loop that ends, when that with all is used up */
 
 /* --- pools of a loop ---------------------------------------------------------------------------------------------- */
 
@@ -29,13 +28,13 @@ static void on_loop_end(eddy__keeper *keeper) {
   eddy__loop *loop = keeper->loop;
   uint64_t now = uv_hrtime();
   if (loop->patience == 0) {
-    loop->patience = now + PATIENCE_NS;
+    loop->patience = now + eddy__pool_patience(loop->rt);
     for (eddy__list *l = loop->handles.next; l != &loop->handles; l = l->next) {
       eddy__keeper *other = eddy__container_of(l, eddy__keeper, link);
       if (other->close == on_loop_end) eddy__pool_close(eddy__container_of(other, eddy__pool, keeper), true);
     }
   }
-  eddy__pool_end(pool, loop->patience > now + LEAST_NS ? loop->patience - now : LEAST_NS);
+  eddy__pool_end(pool, loop->rt, loop, loop->patience > now + LEAST_NS ? loop->patience - now : LEAST_NS);
   eddy__pool_disown(pool);
 }
 
