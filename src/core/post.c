@@ -4,6 +4,10 @@
  * Touch:  with care. Mail is a stack that the loop takes as a whole and turns round, so posting is one exchange and
  *         there is no ABA. A loop that is awake looks at it now and then; one that goes to sleep says so first and
  *         then looks once more, and whoever finds it asleep wakes it. That is one wake-up for any number of mails.
+ *
+ * No mail is lost. A post changes `last`, then reads `asleep`; a loop sets `asleep`, then reads `last`; all four are
+ * sequentially consistent, so one of the two finds what the other has done, or both do. Whoever then clears `asleep`
+ * sends to libuv's async, and the poll that the loop is in, or about to enter, returns.
  */
 #include "core/post.h"
 
@@ -18,7 +22,7 @@ struct eddy__mailbox {
   atomic_int refs;
   uv_mutex_t lock;   /* of async: nobody sends to it while it is being closed */
   uv_async_t *async; /* the loop's; NULL: closed */
-  eddy__spin spin;   /* the loop's own: before it sleeps while a thread works for it */
+  eddy__spin spin;   /* the loop's own: before it sleeps while another thread may send something */
 };
 
 static const eddy__mail closed; /* its address marks a mailbox whose loop is gone */
@@ -107,7 +111,8 @@ void eddy__post_rest(eddy__loop *loop) {
 static bool has_mail(const void *loop) { return eddy__post_waiting(loop); }
 
 void eddy__post_doze(eddy__loop *loop) {
-  if (loop->jobs > 0 && loop->mailbox != NULL) eddy__spin_for(&loop->mailbox->spin, has_mail, loop);
+  if (loop->mailbox != NULL && (loop->jobs > 0 || !eddy__list_empty(&loop->expecting)))
+    eddy__spin_for(&loop->mailbox->spin, has_mail, loop);
   eddy__post_rest(loop);
   uv_ref((uv_handle_t *)&loop->async);
   uv_run(loop->uv, UV_RUN_ONCE);
