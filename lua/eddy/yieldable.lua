@@ -1,10 +1,10 @@
 -- eddy.sort, eddy.gsub, eddy.require: like Lua's, but the callback (the module's main chunk) may wait. A call from Lua
--- to Lua can be suspended, one from C's sort and gsub cannot, so these are written in Lua. Loaded when first asked for.
+-- to Lua can be suspended, one from C's sort and gsub cannot, so these are written in Lua. Loaded when first
+-- asked for; described in meta/core.lua.
 local eddy = require "eddy"
 
 local find, sub, concat, pack, unpack = string.find, string.sub, table.concat, table.pack, table.unpack
 
----@class eddy.yieldable
 local M = {}
 
 local function check(value, kind, n, name)
@@ -28,12 +28,7 @@ local function merge(from, to, low, middle, high, before)
   end
 end
 
----Sorts a list in place, as table.sort does; `before` may wait. Equal elements keep their order. The list is written
----when all is compared: if `before` raises, or the task is cancelled meanwhile, it is as it was.
----@async
----@generic T
----@param list T[]
----@param before? fun(a: T, b: T): boolean
+-- A merge sort. The list is written when all is compared.
 function M.sort(list, before)
   check(list, "table", 1, "sort")
   if before ~= nil then check(before, "function", 2, "sort") end
@@ -64,14 +59,6 @@ local function replacement(repl, whole, match)
   return tostring(value)
 end
 
----string.gsub, where `repl`, when it is a function, or the __index of a table, may wait.
----@async
----@param s string
----@param pattern string
----@param repl string|table|fun(...: string): any
----@param max? integer
----@return string result
----@return integer count
 function M.gsub(s, pattern, repl, max)
   if type(s) == "number" then s = tostring(s) end
   check(s, "string", 1, "gsub")
@@ -128,11 +115,7 @@ local function load(name)
   return package.loaded[name], extra
 end
 
----Lua's require, where the main chunk of the module may wait. A second task that requires it meanwhile waits for it.
----@async
----@param name string
----@return any module
----@return any loader_data
+-- A second task that requires the module meanwhile waits for the first.
 function M.require(name)
   check(name, "string", 1, "require")
   if package.loaded[name] then return package.loaded[name] end

@@ -425,6 +425,10 @@ function Task:uncancel() end
 ---@return eddy.Coroutine?
 function Task:get_coro() end
 
+---The context that it runs in: see context.lua.
+---@return eddy.Context
+function Task:get_context() end
+
 ---Where it is: a list of tables with `short_src`, `currentline`, `name`, … as `debug.getinfo` has them, innermost
 ---first. Lua functions only. Empty before its start and after its end.
 ---@return table[]
@@ -506,6 +510,31 @@ eddy.coroutine = {}
 
 ---Makes these functions the global `coroutine`, and `require "coroutine"`.
 function eddy.coroutine.install() end
+
+---Sorts a list in place, as table.sort does; `before` may wait. Equal elements keep their order. The list is written
+---when all is compared: if `before` raises, or the task is cancelled meanwhile, it is as it was.
+---@async
+---@generic T
+---@param list T[]
+---@param before? fun(a: T, b: T): boolean
+function eddy.sort(list, before) end
+
+---string.gsub, where `repl`, when it is a function, or the __index of a table, may wait.
+---@async
+---@param s string
+---@param pattern string
+---@param repl string|table|fun(...: string): any
+---@param max? integer
+---@return string result
+---@return integer count
+function eddy.gsub(s, pattern, repl, max) end
+
+---Lua's require, where the main chunk of the module may wait. A second task that requires it meanwhile waits for it.
+---@async
+---@param name string
+---@return any module
+---@return any loader_data
+function eddy.require(name) end
 
 -- Locks and queues are in sync.lua, contexts in context.lua, streams and files in io.lua.
 
