@@ -24,6 +24,8 @@ local function read_meta()
         class_of[variable] = class
         functions[class] = functions[class] or {}
       end
+      local value = line:match("^eddy%.([%w_]+) = ")
+      if value then functions.eddy[value] = true end
       local owner, method = line:match("^function ([%w_.]-)[.:]([%w_]+)%(")
       if owner then functions[assert(class_of[owner], path .. ": whose is " .. line)][method] = true end
       if not line:find("^%-%-") then class = nil end
