@@ -34,6 +34,10 @@
 
 #include "fault.h"
 
+#ifdef __GNUC__
+#pragma GCC diagnostic ignored "-Wpedantic" /* glibc declares addresses of sockets as unions that take all of them */
+#endif
+
 /* The function of that name which would have been called without us. */
 #define REAL(f)                                                       \
   (__extension__({                                                    \
