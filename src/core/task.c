@@ -152,14 +152,15 @@ static void fill(lua_State *L, eddy__task *task, int idx, int nargs) {
 }
 
 /* The same for a new task that keeps its function and arguments as user values; they are its coroutine's from then on.
- *   [-0, +0, -] */
+ * Numbers and booleans may stay: they keep nothing alive.   [-0, +0, -] */
 static void fill_from_values(eddy__task *task) {
   lua_State *co = task->co;
   lua_pushvalue(co, 1);
   eddy__task_push(co, task);
   lua_pushcfunction(co, eddy__task_msgh);
   for (int i = 0; i <= task->nargs; i++) {
-    lua_getiuservalue(co, 3, EDDY_UV_START + i);
+    int type = lua_getiuservalue(co, 3, EDDY_UV_START + i);
+    if (type == LUA_TNUMBER || type == LUA_TBOOLEAN) continue;
     lua_pushnil(co);
     lua_setiuservalue(co, 3, EDDY_UV_START + i);
   }
@@ -231,7 +232,7 @@ static void fail(lua_State *L, eddy__task *task) {
   tell_group(task);
 }
 
-/* The task in `ctx` got a foreign yield and nobody has told it: not even its hook.   [-0, +1, m] */
+/* The task got a foreign yield and nobody has told it: not even its hook.   [-0, +1, m] */
 static void push_foreign_yield(lua_State *L) {
   eddy__error_push(L, EDDY_E_RUNTIME,
                    "a task was suspended by coroutine.yield, which nobody would ever resume; wait with "
@@ -243,7 +244,7 @@ static int k_body(lua_State *L, int status, lua_KContext ctx);
 /* It goes on, and k_body with it.   [-0, +0, y] */
 static int k_late(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return k_body(L, (int)ctx, 0);
+  return k_body(L, (int)ctx, (lua_KContext)lua_touserdata(L, 1));
 }
 
 /* Whether a script runs this thread of a task that has given way to others; it waits then.   [-0, +0, -] */
@@ -257,8 +258,7 @@ static bool is_strange(lua_State *L, const eddy__task *task) {
 
 /* The function has returned or raised. 1: the task, 2: the message handler, then results or the error. */
 static int k_body(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  eddy__task *task = lua_touserdata(L, 1);
+  eddy__task *task = (eddy__task *)ctx;
   if (is_strange(L, task)) return lua_yieldk(L, 0, status, k_late);
   if (task->foreign_yield) { /* the yield was the last thing it did */
     task->foreign_yield = false;
@@ -289,10 +289,12 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
 /* [-n, +0, y]   The first function of every task: 1: the task, 2: the message handler, 3: f, then its arguments */
 static int l_body(lua_State *L) {
   eddy__runtime *rt = eddy__runtime_here;
-  if (rt == NULL || rt->current == NULL || rt->current->co != L)
+  eddy__task *task = rt != NULL ? rt->current : NULL;
+  if (task == NULL || task->co != L)
     eddy__error_throw(L, EDDY_E_RUNTIME, "the coroutine of a task cannot be resumed");
-  if (rt->current->future.loop->preempts) eddy__preempt_begin(rt->current, L);
-  return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, k_body), 0);
+  if (task->future.loop->preempts) eddy__preempt_begin(task, L);
+  lua_KContext ctx = (lua_KContext)task; /* it is at 1 */
+  return k_body(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, ctx, k_body), ctx);
 }
 
 /* Raises in a task that was suspended by coroutine.yield, at its next instruction.   [-0, +0, v] */
