@@ -65,8 +65,7 @@ static bool is_odd(eddy__list *list, const eddy__task *task, bool told) {
 }
 
 /* [-0, +0, v] */
-void eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
-                      const char *name) {
+void eddy__line_check_tasks(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task, const char *name) {
   eddy__list nobody = {&nobody, &nobody};
   if (told == NULL) told = &nobody;
   if (!is_odd(&line->tasks, task, false) && !is_odd(told, task, true)) return;

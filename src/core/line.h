@@ -67,8 +67,13 @@ void eddy__line_cancel(eddy__task *task, eddy__cancelling *request);
 
 /* Before a task joins: forgets who will never come here again, in the line and in `told` (or NULL), as its loop or its
  * coroutine was closed, and raises RuntimeError if tasks of another loop stand there.   [-0, +0, v] */
-void eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
-                      const char *name);
+void eddy__line_check_tasks(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task, const char *name);
+
+static inline void eddy__line_check(lua_State *L, eddy__line *line, eddy__list *told, eddy__task *task,
+                                    const char *name) {
+  if (eddy__list_empty(&line->tasks) && (told == NULL || eddy__list_empty(told))) return;
+  eddy__line_check_tasks(L, line, told, task, name);
+}
 
 /* The object is collected, so whoever stands there has lost the frame that kept it: they find out when they run. */
 void eddy__line_drop(eddy__line *line, eddy__list *told);
