@@ -1,4 +1,4 @@
--- eddy and programs that everybody has, on the loopback: nc, curl, socat, redis-server.
+-- eddy and programs that everybody has, on the loopback: nc, curl, socat, redis-server, dig.
 
 local eddy = require "eddy"
 
@@ -257,5 +257,69 @@ describe("eddy and redis-server", function()
     assert.equal(5000 * 5001 // 2, last)
     conn:write(command("SHUTDOWN", "NOSAVE"))
     assert.is_nil(conn:read(1))
+  end)
+end)
+
+describe("eddy and dig", function()
+  if not has("dig") then return pending("no dig: script/bootstrap installs it") end
+
+  -- The answer to a question of one name, whose address is 192.0.2.N for a name of N letters.
+  local function answer(question)
+    local at = 13
+    while question:byte(at) ~= 0 do at = at + question:byte(at) + 1 end   -- over the labels
+    local length = question:byte(13)
+    return question:sub(1, 2) .. "\x81\x80\0\1\0\1\0\0\0\0" .. question:sub(13, at + 4)
+      .. "\xc0\x0c\0\1\0\1\0\0\0\60\0\4" .. string.char(192, 0, 2, length)
+  end
+
+  it("ask and answer names by datagrams, many at once", function()
+    local socket = eddy.open_datagram { local_addr = { "127.0.0.1", 0 } }
+    local _, port = socket:sockname()
+    local server = eddy.create_task(function()
+      for data, host, from in socket:datagrams() do socket:send(answer(data), host, from) end
+    end)
+    later(function()
+      server:cancel()
+      socket:close()
+    end)
+    local list = {}
+    for i = 1, 12 do list[i] = i end
+    local results = eddy.map(function(i)
+      local name = ("x"):rep(i)
+      return (eddy.exec("dig", { "@127.0.0.1", "-p", port, "+short", "+tries=1", "+time=20", name .. ".example" }))
+    end, list, { concurrency = 4 })
+    for i = 1, 12 do assert.equal(("192.0.2.%d\n"):format(i), results[i]) end
+  end)
+
+  it("ask again by a stream when the datagram was cut off", function()
+    local socket, port, server
+    repeat -- the same port for both
+      server = eddy.start_server(function(conn)
+        while true do
+          local ok, length = pcall(conn.read_exactly, conn, 2)
+          if not ok then return end
+          local data = answer(conn:read_exactly((">I2"):unpack(length)))
+          conn:write((">s2"):pack(data))
+        end
+      end, "127.0.0.1", 0)
+      port = select(2, server:address())
+      local ok, opened = pcall(eddy.open_datagram, { local_addr = { "127.0.0.1", port } })
+      socket = ok and opened
+      if not ok then server:close() end
+    until ok
+    local cut = eddy.create_task(function()
+      for data, host, from in socket:datagrams() do
+        socket:send(data:sub(1, 2) .. "\x83\x80" .. data:sub(5), host, from)
+      end
+    end)
+    later(function()
+      cut:cancel()
+      socket:close()
+      server:close()
+      server:abort_clients()
+      server:wait_closed()
+    end)
+    local out = eddy.exec("dig", { "@127.0.0.1", "-p", port, "+short", "+noedns", "+tries=1", "+time=20", "four.test" })
+    assert.equal("192.0.2.4\n", (out:gsub(";[^\n]*\n", "")))
   end)
 end)

@@ -62,6 +62,15 @@ local WRONG = {
   { "eddy.start_unix_server(print, '/x', { mode = 4096 })", 3, "start_unix_server", "option 'mode'" },
   { "eddy.start_unix_server(print, '/x', { reuse_port = true })", 3, "start_unix_server", "unknown option" },
 
+  { "eddy.set_dns_cache(-1)", 1, "set_dns_cache", "table expected, got number" },
+  { "eddy.set_dns_cache { tt1 = 1 }", 1, "set_dns_cache", "unknown option 'tt1'" },
+  { "eddy.set_dns_cache { ttl = 0/0 }", 1, "set_dns_cache", "option 'ttl': NaN is not a time" },
+  { "eddy.set_dns_cache { ttl = '1' }", 1, "set_dns_cache", "option 'ttl': number expected, got string" },
+  { "eddy.ProcessPool(1)", 1, "ProcessPool", "table expected, got number" },
+  { "eddy.ProcessPool { workers = 0 }", 1, "ProcessPool", "option 'workers': 0 is out of range" },
+  { "eddy.ProcessPool { workers = 'x' }", 1, "ProcessPool", "option 'workers': integer expected, got string" },
+  { "eddy.ProcessPool { worker = 1 }", 1, "ProcessPool", "unknown option 'worker'" },
+
   { "eddy.stdin:set_mode()", 1, "set_mode", "string expected, got no value" },
   { "eddy.stdin:set_mode('cooked')", 1, "set_mode", "\"raw\" or \"normal\" expected" },
   { "eddy.stdin:read('z')", 1, "read", "invalid format" },
