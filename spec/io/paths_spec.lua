@@ -322,6 +322,27 @@ describe("eddy.fs.write_file with atomic", function()
 end)
 
 describe("eddy.fs", function()
+  it("cuts no path off that is too long", function()
+    local dir = folder()
+    fs.write_file(dir .. "/x", "")
+    local name, path = dir .. "/" .. ("x"):rep(256), dir .. ("/."):rep(2048) .. "/x"
+    assert.is_true(#path > 4096)
+    for _, long in ipairs { name, path } do
+      for _, f in ipairs { eddy.open, fs.read_file, fs.stat, fs.lstat, fs.scandir, fs.rmdir, fs.remove, fs.readlink,
+        fs.truncate, fs.statfs, fs.watch, fs.access, fs.chown } do
+        assert.equal("ENAMETOOLONG", failure(f, long).code)
+      end
+      assert.equal("ENAMETOOLONG", failure(fs.write_file, long, "data").code)
+      assert.equal("ENAMETOOLONG", failure(fs.write_file, long, "data", { atomic = true }).code)
+      assert.equal("ENAMETOOLONG", failure(fs.remove, long, { recursive = true }).code)
+      assert.equal("ENAMETOOLONG", failure(fs.mkdir, long, { parents = true }).code)
+      assert.equal("ENAMETOOLONG", failure(fs.copy, dir .. "/x", long).code)
+      assert.equal("ENAMETOOLONG", failure(fs.rename, dir .. "/x", long).code)
+      assert.equal("ENAMETOOLONG", failure(fs.mkdtemp, long .. "XXXXXX").code)
+    end
+    assert.same({ "x:file" }, names(dir))
+  end)
+
   it("checks the paths of all functions", function()
     local calls = { rename = "x", link = "x", symlink = "x", copy = "x", readlink = nil }
     for _, name in ipairs { "rename", "link", "symlink", "copy", "readlink", "realpath", "chmod", "chown", "utime",

@@ -148,6 +148,20 @@ describe("writing", function()
     assert.is_true(most - before < 2048, ("%.0f KiB more than before"):format(most - before))
   end)
 
+  it("sends a string of more than 2 GiB", function()
+    if not os.getenv "EDDY_DEEP" then return end   -- it takes the memory
+    local near, far = streams.pair(finally, "tcp")
+    local n = (1 << 31) + 1
+    local writer = eddy.create_task(function()
+      near:write(("0123456789abcdef"):rep(n // 16) .. "!")
+      near:shutdown()
+    end)
+    local got, last = 0, nil
+    for data in far:lines(1 << 20) do got, last = got + #data, data:sub(-1) end
+    assert.same({ n, "!" }, { got, last })
+    writer:await()
+  end)
+
   it("tells who is waiting in it when the peer resets the connection", function()
     local near, far = streams.pair(finally, "tcp")
     local task = eddy.create_task(function()
@@ -175,5 +189,22 @@ describe("writing", function()
     local _, err = pcall(drain.await, drain)
     assert.matches("'write' on a closed stream", err.message, 1, true)
     near:abort()
+  end)
+end)
+
+describe("reading a line", function()
+  it("of 100 MB is an error once it is over the limit, with little of it held", function()
+    local process <close> = eddy.create_subprocess_exec("head", { "-c", 100000000, "/dev/zero" }, { stdout = "pipe" })
+    local before = live()
+    local ok, err = pcall(process.stdout.read, process.stdout)
+    assert.is_false(ok)
+    assert.is_true(eddy.is_error(err, eddy.LimitOverrunError), tostring(err))
+    assert.is_true(err.consumed > 65536 and err.consumed < 192 << 10, err.consumed)
+    eddy.sleep(0.01)                              -- nothing more is taken meanwhile
+    assert.is_true(live() - before < 192)
+    assert.is_false((pcall(process.stdout.read, process.stdout)))
+    local n = 0
+    for data in process.stdout:lines(65536) do n = n + #data end
+    assert.equal(100000000, n)
   end)
 end)
