@@ -10,8 +10,8 @@
  *
  * A chunk is 2 MiB, aligned to its size: 64 slabs, whose records stand at its beginning. A slab holds blocks of one
  * size, a multiple of STEP, has its own list of free ones and counts those in use: an empty slab may serve any size.
- * When more slabs are empty than are likely to be needed soon, the system gets the pages of the rest back, or whole
- * chunks.
+ * The empty slabs that were not needed for a second are given back to the system, page by page or whole chunks. That is
+ * looked at where slabs come and go, so a program that does nothing at all keeps what it has.
  */
 #include "base/arena.h"
 
@@ -32,11 +32,11 @@ enum {
   SLAB = 32 * 1024,
   SLABS = 64,
   CHUNK = SLABS * SLAB,
-  KEEP = 128,     /* empty slabs that are kept in any case */
+  KEEP = 128,     /* empty slabs that are kept in any case: 4 MiB */
   STRETCH = 4096  /* of a fresh slab that is made into free blocks at a time: a page */
 };
 static const uint64_t ALL = UINT64_MAX;
-static const uint64_t SOON = 1000000000, LONG = 10000000000; /* ns */
+static const uint64_t PERIOD = 1000000000; /* ns */
 
 typedef struct slab {
   void *free;               /* the first free block; each begins with the address of the next */
@@ -64,10 +64,8 @@ struct eddy__arena {
   slab *partial[CLASSES]; /* others with free blocks */
   chunk *warm, *bare, *busy; /* with an empty slab; with none but bare ones; without. Rings, or NULL */
   size_t nchunks, nused, nwarm; /* nused, nwarm: slabs with blocks in use, and empty ones that are not bare */
-  size_t given;       /* slabs that the system has got back, */
-  uint64_t given_at;  /* last at this time, uv_hrtime() */
-  size_t more;        /* so many were wanted again soon: as many empty ones are kept beside KEEP, */
-  uint64_t more_until;
+  size_t low;             /* the fewest of these since */
+  uint64_t since;         /* uv_hrtime() */
   stray *strays;
   const void *state;      /* the block of the Lua state: the arena goes with it */
   slab none;
@@ -149,9 +147,7 @@ static int count(uint64_t bits) {
 
 static void drop_chunk(eddy__arena *a, chunk *c) {
   ring_remove(ring_of(a, c), c);
-  size_t n = (size_t)count(c->free & ~c->bare);
-  a->nwarm -= n;
-  a->given += n;
+  a->nwarm -= (size_t)count(c->free & ~c->bare);
   a->nchunks--;
   munmap(c, CHUNK);
 }
@@ -164,21 +160,16 @@ static void strip(eddy__arena *a, chunk *c) {
     if (n > 0) (void)madvise((char *)c + i * SLAB, (size_t)n * SLAB, MADV_DONTNEED);
     if (n == 0) n = 1;
   }
-  size_t n = (size_t)count(c->free & ~c->bare);
-  a->nwarm -= n;
-  a->given += n;
+  a->nwarm -= (size_t)count(c->free & ~c->bare);
   mark(a, c, c->free, c->free);
 }
 
-/* Gives back what is not likely to be needed soon, those first that have been empty for longest. What has been given
- * back and wanted again at once was a mistake, which is not repeated for some time. */
-static void trim(eddy__arena *a) {
-  size_t most = KEEP + a->nused;
+/* Gives back what was not needed in the last period, those first that have been empty for longest. */
+static void give_back(eddy__arena *a) {
+  if (a->nwarm <= KEEP) return;
   uint64_t now = uv_hrtime();
-  if (a->more > 0 && now > a->more_until) a->more = 0;
-  if (a->nwarm <= most + a->more) return;
-  most += a->more - KEEP / 2; /* many at a time */
-  a->given_at = now;
+  if (now - a->since < PERIOD) return;
+  size_t most = a->low > KEEP ? a->nwarm - a->low + KEEP : a->nwarm;
   while (a->nwarm > most && a->warm != NULL) {
     chunk *c = a->warm->prev;
     if (c->free == ALL)
@@ -186,6 +177,8 @@ static void trim(eddy__arena *a) {
     else
       strip(a, c);
   }
+  a->low = a->nwarm;
+  a->since = now;
 }
 
 /* --- slabs -------------------------------------------------------------------------------------------------------- */
@@ -211,30 +204,16 @@ static int lowest(uint64_t bits) {
 #endif
 }
 
-/* A bare slab is about to be used: was it given back too soon? */
-static void regret(eddy__arena *a) {
-  if (a->given == 0) return;
-  uint64_t now = uv_hrtime();
-  if (now - a->given_at > SOON) {
-    a->given = 0;
-  } else {
-    a->given--;
-    a->more++;
-    a->more_until = now + LONG;
-  }
-}
-
 /* An empty slab for blocks of a class, or NULL. */
 static slab *take_slab(eddy__arena *a, int class) {
+  give_back(a);
   chunk *c = a->warm != NULL ? a->warm : a->bare != NULL ? a->bare
                                                          : add_chunk(a);
   if (c == NULL) return NULL;
   uint64_t warm = c->free & ~c->bare;
   int i = lowest(warm != 0 ? warm : c->bare);
-  if (warm != 0)
-    a->nwarm--;
-  else
-    regret(a);
+  if (warm != 0) a->nwarm--;
+  if (a->nwarm < a->low) a->low = a->nwarm;
   a->nused++;
   mark(a, c, c->free & ~((uint64_t)1 << i), c->bare & ~((uint64_t)1 << i));
   slab *s = &c->slabs[i];
@@ -299,7 +278,7 @@ static void freed(eddy__arena *a, slab *s) {
   a->nused--;
   a->nwarm++;
   mark(a, c, c->free | (uint64_t)1 << (s - c->slabs), c->bare);
-  if (a->nwarm > KEEP + a->nused) trim(a);
+  give_back(a);
 }
 
 /* --- blocks ------------------------------------------------------------------------------------------------------- */
