@@ -20,11 +20,16 @@
 /* Shorter pieces are copied together if they must be queued; so many are sent without anything made for them. */
 enum { COPIED_SIZE = 4096, TAIL_SIZE = 16384, FEW = 64, SENT_AT_ONCE = 1024 };
 
+/* libuv gets it in parts of AT_ONCE buffers. For more it would allocate memory, and when there is none, it takes the
+ * request for active for ever. */
+enum { AT_ONCE = 4 };
+
 typedef struct request {
-  uv_write_t uv;
   eddy__stream *stream;
   uint32_t anchor;
-  unsigned n;
+  unsigned n;        /* buffers */
+  unsigned pending;  /* parts that libuv has */
+  uv_write_t *parts; /* behind the buffers, as are the short pieces */
   uv_buf_t bufs[];
 } request;
 
@@ -118,9 +123,11 @@ static void on_fill(lua_State *L, int arg, void *argument) {
 
 /* Pushes a request without buffers, `copied` bytes of memory behind them.   [-0, +1, m] */
 static request *push_request(lua_State *L, eddy__stream *s, size_t n, size_t copied) {
-  request *r = lua_newuserdatauv(L, sizeof *r + n * sizeof *r->bufs + copied, 1);
+  size_t parts = (n + AT_ONCE - 1) / AT_ONCE;
+  request *r = lua_newuserdatauv(L, sizeof *r + n * sizeof *r->bufs + parts * sizeof *r->parts + copied, 1);
   r->stream = s;
-  r->n = 0;
+  r->n = r->pending = 0;
+  r->parts = (uv_write_t *)(r->bufs + n);
   return r;
 }
 
@@ -130,7 +137,7 @@ static request *push_pieces(lua_State *L, eddy__stream *s, int last) {
   for_pieces(L, last, on_count, &p);
   request *r = push_request(L, s, p.n, p.copied);
   lua_createtable(L, (int)(p.longs < 1000 ? p.longs : 1000), 0);
-  filling f = {r, (char *)(r->bufs + p.n), lua_gettop(L), 0, false, p.n, p.copied};
+  filling f = {r, (char *)(r->parts + (p.n + AT_ONCE - 1) / AT_ONCE), lua_gettop(L), 0, false, p.n, p.copied};
   for_pieces(L, last, on_fill, &f);
   lua_setiuservalue(L, -2, 1);
   return r;
@@ -167,9 +174,10 @@ static void written(eddy__stream *s, int status) {
 }
 
 static void on_written(uv_write_t *uv, int status) {
-  request *r = (request *)uv;
-  eddy__loop_drop(r->stream->handle.loop, r->anchor);
-  written(r->stream, status);
+  request *r = uv->data;
+  eddy__stream *s = r->stream;
+  if (--r->pending == 0) eddy__loop_drop(s->handle.loop, r->anchor);
+  written(s, status);
 }
 
 static void on_tail_written(uv_write_t *uv, int status) {
@@ -189,22 +197,25 @@ int eddy__stream_flush(eddy__stream *s) {
   return rc;
 }
 
-/* Adds bytes to the tail. Returns 0 or a libuv code. */
-static int append(eddy__stream *s, const char *text, size_t size) {
-  while (size > 0) {
-    if (s->tail == NULL) {
-      s->tail = malloc(sizeof *s->tail);
-      if (s->tail == NULL) return UV_ENOMEM;
-      s->tail->stream = s;
-      s->tail->size = 0;
+/* Adds bytes, fewer than COPIED_SIZE, to the tail. Returns 0 or a libuv code; UV_ENOMEM: nothing has changed. */
+static int append(eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
+  size_t size = 0;
+  for (unsigned i = 0; i < n; i++) size += bufs[i].len;
+  if (s->tail == NULL || TAIL_SIZE - s->tail->size < size) {
+    struct eddy__tail *t = malloc(sizeof *t);
+    if (t == NULL) return UV_ENOMEM;
+    int rc = eddy__stream_flush(s);
+    if (rc < 0) {
+      free(t);
+      return rc;
     }
-    size_t room = TAIL_SIZE - s->tail->size, n = size < room ? size : room;
-    memcpy(s->tail->data + s->tail->size, text, n);
-    s->tail->size += n;
-    text += n;
-    size -= n;
-    int rc = n == room ? eddy__stream_flush(s) : 0;
-    if (rc < 0) return rc;
+    t->stream = s;
+    t->size = 0;
+    s->tail = t;
+  }
+  for (unsigned i = 0; i < n; i++) {
+    memcpy(s->tail->data + s->tail->size, bufs[i].base, bufs[i].len);
+    s->tail->size += bufs[i].len;
   }
   return 0;
 }
@@ -258,18 +269,42 @@ static ssize_t try_write(eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
   return rc == UV_EAGAIN ? 0 : rc;
 }
 
-/* Queues the buffers of the request at the top of the stack, from `bufs` on.   [-1, +0, v] */
-static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, unsigned n) {
-  s->write_error = UV_ENOMEM; /* if it cannot be queued: a part may have gone out already */
-  r->anchor = eddy__loop_anchor(L, s->handle.loop);
-  int rc = eddy__stream_flush(s);
-  if (rc == 0) rc = uv_write(&r->uv, &s->uv.stream, bufs, n, on_written);
-  s->write_error = 0;
-  if (rc == 0) return;
-  eddy__loop_drop(s->handle.loop, r->anchor);
-  s->write_error = rc;
-  s->error_was_told = true;
+/* Raises what a write has failed with, after it has sent so much. All later ones fail the same way, except when that
+ * was for lack of memory and nothing of it has gone out.   [-0, +0, v] */
+static void raise_write(lua_State *L, eddy__stream *s, int rc, size_t sent) {
+  if (rc == UV_EPIPE && s->transport == NULL && !uv_is_writable(&s->uv.stream)) rc = UV_EBADF;
+  if (rc != UV_ENOMEM || sent > 0 || s->transport != NULL) {
+    s->write_error = rc;
+    s->error_was_told = true;
+  }
   eddy__raise(L, rc, "write");
+}
+
+/* Gives the buffers to libuv. Returns 0 or its code; what is pending then will be told of. */
+static int submit(eddy__stream *s, request *r, const uv_buf_t *bufs, unsigned n) {
+  for (uv_write_t *part = r->parts; n > 0; part++) {
+    unsigned some = n < AT_ONCE ? n : AT_ONCE;
+    part->data = r;
+    int rc = uv_write(part, &s->uv.stream, bufs, some, on_written);
+    if (rc < 0) return rc;
+    r->pending++;
+    bufs += some;
+    n -= some;
+  }
+  return 0;
+}
+
+/* Queues the buffers of the request at the top of the stack, from `bufs` on: `sent` bytes of them have gone out.
+ *   [-1, +0, v] */
+static void queue(lua_State *L, eddy__stream *s, request *r, uv_buf_t *bufs, unsigned n, size_t sent) {
+  if (sent > 0) s->write_error = UV_ENOMEM; /* if there is no memory to anchor it */
+  r->anchor = eddy__loop_anchor(L, s->handle.loop);
+  s->write_error = 0;
+  int rc = eddy__stream_flush(s);
+  if (rc == 0) rc = submit(s, r, bufs, n);
+  if (rc == 0) return;
+  if (r->pending == 0) eddy__loop_drop(s->handle.loop, r->anchor);
+  raise_write(L, s, rc, sent + r->pending);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------- */
@@ -318,14 +353,6 @@ static void check_pieces(lua_State *L, int last) {
   }
 }
 
-/* [-0, +0, v] */
-static void raise_write(lua_State *L, eddy__stream *s, int rc) {
-  if (rc == UV_EPIPE && s->transport == NULL && !uv_is_writable(&s->uv.stream)) rc = UV_EBADF;
-  s->write_error = rc;
-  s->error_was_told = true;
-  eddy__raise(L, rc, "write");
-}
-
 /* Points at the strings of the arguments 2 to last if they are few, and strings all. Makes nothing, so nothing can
  * change under it. Returns how many, or -1.   [-0, +0, -] */
 static int point_at(lua_State *L, int last, uv_buf_t *bufs) {
@@ -353,17 +380,17 @@ static int point_at(lua_State *L, int last, uv_buf_t *bufs) {
 }
 
 /* What is left is little: it waits for what libuv has, if that has anything.   [-0, +0, v] */
-static void add_to_tail(lua_State *L, eddy__stream *s, const uv_buf_t *bufs, unsigned n) {
-  int rc = 0;
-  for (unsigned i = 0; i < n && rc == 0; i++) rc = append(s, bufs[i].base, bufs[i].len);
-  if (rc == 0 && uv_stream_get_write_queue_size(&s->uv.stream) == 0) rc = eddy__stream_flush(s);
-  if (rc < 0) raise_write(L, s, rc);
+static void add_to_tail(lua_State *L, eddy__stream *s, const uv_buf_t *bufs, unsigned n, size_t sent) {
+  int rc = append(s, bufs, n);
+  if (rc < 0) raise_write(L, s, rc, sent);
+  rc = uv_stream_get_write_queue_size(&s->uv.stream) == 0 ? eddy__stream_flush(s) : 0;
+  if (rc < 0) raise_write(L, s, rc, 1);
 }
 
 /* Queues all but the first `sent` bytes of the pieces, of which too many are left for the tail.   [-0, +n, v] */
 static void queue_rest(lua_State *L, eddy__stream *s, int last, size_t sent) {
   int error = s->write_error;
-  if (sent > 0) s->write_error = UV_ENOMEM; /* see queue() */
+  if (sent > 0) s->write_error = UV_ENOMEM; /* if there is no memory: a part has gone out already */
   request *r;
   if (last == 2 && lua_type(L, 2) == LUA_TSTRING) {
     r = push_request(L, s, 1, 0);
@@ -379,20 +406,20 @@ static void queue_rest(lua_State *L, eddy__stream *s, int last, size_t sent) {
   s->write_error = error;
   uv_buf_t *bufs = r->bufs;
   unsigned n = skip(&bufs, r->n, sent);
-  if (n > 0) queue(L, s, r, bufs, n);
+  if (n > 0) queue(L, s, r, bufs, n, sent);
 }
 
 /* Many pieces, or numbers among them: they are gathered first.   [-0, +n, v] */
 static void write_many(lua_State *L, eddy__stream *s, int last) {
   request *r = push_pieces(L, s, last);
   ssize_t rc = try_write(s, r->bufs, r->n);
-  if (rc < 0) raise_write(L, s, (int)rc);
+  if (rc < 0) raise_write(L, s, (int)rc, 0);
   uv_buf_t *bufs = r->bufs;
   unsigned n = skip(&bufs, r->n, (size_t)rc);
   if (n == 1 && bufs->len < COPIED_SIZE) {
-    add_to_tail(L, s, bufs, 1);
+    add_to_tail(L, s, bufs, 1, (size_t)rc);
   } else if (n > 0) {
-    queue(L, s, r, bufs, n);
+    queue(L, s, r, bufs, n, (size_t)rc);
   }
 }
 
@@ -425,13 +452,13 @@ int eddy__stream_l_write(lua_State *L) {
     return wait_below_mark(L, s, task);
   }
   ssize_t sent = try_write(s, few, (unsigned)n);
-  if (sent < 0) raise_write(L, s, (int)sent);
+  if (sent < 0) raise_write(L, s, (int)sent, 0);
   unsigned left = skip(&bufs, (unsigned)n, (size_t)sent);
   if (left == 0) return wait_below_mark(L, s, task);
   size_t size = 0;
   for (unsigned i = 0; i < left; i++) size += bufs[i].len;
   if (size < COPIED_SIZE) {
-    add_to_tail(L, s, bufs, left);
+    add_to_tail(L, s, bufs, left, (size_t)sent);
   } else {
     queue_rest(L, s, last, (size_t)sent);
   }
@@ -459,7 +486,7 @@ int eddy__stream_l_shutdown(lua_State *L) {
   if (s->was_shut) return 0;
   if (s->is_sending) return raise_sending(L, "shutdown");
   int rc = eddy__stream_flush(s);
-  if (rc < 0) raise_write(L, s, rc);
+  if (rc < 0) raise_write(L, s, rc, 1);
   if (s->transport != NULL) {
     rc = s->transport->shutdown(s);
     if (rc < 0) return eddy__raise(L, rc, "shutdown");
