@@ -47,6 +47,7 @@ void eddy__stream_is_socket(eddy__stream *s) {
 
 void eddy__stream_release(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
+  if (s->in.blocks->ready == s) s->in.blocks->ready = NULL;
   eddy__input_deinit(&s->in);
   eddy__list_clear(&s->readers); /* in a coroutine that a script has closed */
   eddy__list_clear(&s->watchers);
