@@ -58,7 +58,7 @@ end
 local loads = {
   echo_throughput = {},
   connections = { { "", "-c", 50, 64, 1.5 } },
-  idle_connections = { { "", "-i", 9000, 64, 0 } },
+  idle_connections = { { "", "-i", 10000, 64, 0 } },
 }
 for _, size in ipairs { { "64B", 64 }, { "1K", 1024 }, { "16K", 16384 } } do
   for _, count in ipairs { 1, 10, 100 } do

@@ -20,8 +20,8 @@ static const char *const script =
   "  here:write(sent[1])\n"                               /* the kernel does not take so much */
   "  local long = ('y'):rep(5000)\n"
   "  local function kinds(name)\n"
-  "    return { { name }, { name .. long }, { { name, 7, long, name } }, { name, long, name, long, name, long, long },\n"
-  "      { name .. ('z'):rep(3000) } }\n"
+  "    return { { name }, { name .. long }, { { name, 7, long, name } }, { name .. ('z'):rep(3000) },\n"
+  "      { name, long, name, long, name, long, long } }\n"
   "  end\n"
   "  for kind = 1, 5 do\n"
   "    for what = 1, 2 do\n"
