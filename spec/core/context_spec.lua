@@ -139,6 +139,21 @@ describe("An exception handler #virtual", function()
 end)
 
 describe("a Context #virtual", function()
+  it("stays entered while a generator yields inside it, until that goes on or is closed", function()
+    local var = eddy.ContextVar("name", "outside")
+    local context = eddy.copy_context()
+    context:run(function() var:set("inside") end)
+    local each = eddy.generator(function(yield)
+      context:run(yield, 1)
+      yield(2)
+    end)
+    local seen = {}
+    for i in each() do seen[i] = var:get() end
+    assert.same({ "inside", "outside" }, seen)
+    for _ in each() do break end
+    assert.equal("outside", var:get())
+  end)
+
   it("keeps what is set inside, and the caller does not see it", function()
     local var = eddy.ContextVar "n"
     var:set(1)

@@ -568,6 +568,19 @@ describe("task:traceback #virtual", function()
     assert.not_matches("awaited by", inner:traceback())
   end)
 
+  it("of endless recursion leaves the outer calls out, as it would take seconds to find them", function()
+    local function endless() return 1 + endless() end
+    local line = debug.getinfo(endless, "S").linedefined
+    for _ = 1, 3 do
+      local task = eddy.create_task(endless)
+      assert.matches("stack overflow", select(2, pcall(task.await, task)))
+      local text = task:traceback()
+      assert.matches(("\n\t[^\n]*task_spec.lua:%d: in [^\n]*'endless'\n"):format(line), text)
+      assert.matches("more than a thousand levels", text)
+      assert.is_true(#text < 10000)
+    end
+  end)
+
   it("of a task whose time has run out begins where it was waiting", function()
     local function wait() eddy.sleep(10) return true end
     local line = debug.getinfo(wait, "S").linedefined

@@ -13,6 +13,8 @@
 #include "core/nested.h"
 #include "core/report.h"
 
+enum { DEEP = 1000, SHOWN = 22 };
+
 /* Pushes the coroutine that the function on top of co has resumed, or nothing.   [-0, +(0|1), m] */
 static lua_State *push_inner(lua_State *L, lua_State *co) {
   lua_Debug ar;
@@ -101,13 +103,47 @@ void eddy__stack_push_frames(lua_State *L, eddy__task *task, lua_Integer limit) 
   lua_settop(L, frames);
 }
 
+/* A line of a traceback, as luaL_traceback has it.   [-0, +0, m] */
+static void add_line(luaL_Buffer *b, lua_State *L, const lua_Debug *ar) {
+  if (ar->currentline > 0)
+    lua_pushfstring(L, "\n\t%s:%d: in ", ar->short_src, ar->currentline);
+  else
+    lua_pushfstring(L, "\n\t%s: in ", ar->short_src);
+  luaL_addvalue(b);
+  if (*ar->namewhat != '\0')
+    lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
+  else if (*ar->what == 'C')
+    lua_pushliteral(L, "?");
+  else
+    lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+  luaL_addvalue(b);
+}
+
+/* [-0, +1, m] */
+void eddy__stack_traceback(lua_State *L, lua_State *co, int level) {
+  lua_Debug ar;
+  luaL_Buffer b;
+  if (!lua_getstack(co, DEEP, &ar)) {
+    luaL_traceback(L, co, NULL, level);
+    return;
+  }
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "stack traceback:");
+  for (int i = 0; i < SHOWN && lua_getstack(co, level + i, &ar); i++) {
+    lua_getinfo(co, "nSl", &ar);
+    add_line(&b, L, &ar);
+  }
+  luaL_addstring(&b, "\n\t...\t(more than a thousand levels)");
+  luaL_pushresult(&b);
+}
+
 /* [-0, +1, m] */
 void eddy__stack_push_traceback(lua_State *L, eddy__task *task, int level) {
   int threads = lua_gettop(L) + 1;
   lua_Integer n = push_threads(L, task);
-  luaL_traceback(L, thread_at(L, threads, n), NULL, level);
+  eddy__stack_traceback(L, thread_at(L, threads, n), level);
   for (lua_Integer i = n - 1; i > 0; i--) {
-    luaL_traceback(L, thread_at(L, threads, i), NULL, 0);
+    eddy__stack_traceback(L, thread_at(L, threads, i), 0);
     luaL_gsub(L, lua_tostring(L, -1), "stack traceback:", "");
     lua_remove(L, -2);
     lua_concat(L, 2);

@@ -14,6 +14,10 @@
  * not more than `limit`.   [-0, +1, m] */
 void eddy__stack_push_frames(lua_State *L, eddy__task *task, lua_Integer limit);
 
+/* luaL_traceback, but for thousands of nested calls: to find the outermost of those takes it seconds, as Lua goes from
+ * call to call for each. They are left out.   [-0, +1, m] */
+void eddy__stack_traceback(lua_State *L, lua_State *co, int level);
+
 /* Pushes the traceback of a task that has begun and not ended. `level`: how many functions of its innermost thread are
  * left out.   [-0, +1, m] */
 void eddy__stack_push_traceback(lua_State *L, eddy__task *task, int level);

@@ -590,7 +590,7 @@ int eddy__task_msgh(lua_State *L) {
   eddy__task_push(L, task);
   if (!is_noted(L)) {
     if (L == task->co)
-      luaL_traceback(L, L, NULL, 1);
+      eddy__stack_traceback(L, L, 1);
     else
       eddy__stack_push_traceback(L, task, 1);
     eddy__future_set_extra(L, 2, EDDY_EX_TRACEBACK);
