@@ -150,7 +150,10 @@ describe("a Context #virtual", function()
     local seen = {}
     for i in each() do seen[i] = var:get() end
     assert.same({ "inside", "outside" }, seen)
-    for _ in each() do break end
+    local left <close> = each()
+    left:next()
+    assert.equal("inside", var:get())
+    left:aclose()
     assert.equal("outside", var:get())
   end)
 

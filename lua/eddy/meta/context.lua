@@ -47,8 +47,8 @@ function ContextVar:reset(token) end
 function eddy.copy_context() end
 
 ---Runs `f(...)` in the context, and returns its results. What it sets stays in the context and does not
----reach the caller. If f is in a generator or coroutine and yields, the task stays in the context until f has ended: who
----consumes the values sees it too, as he sees what asyncio's generators set.
+---reach the caller. If f is in a generator or coroutine and yields, the task stays in the context until f has ended:
+---who takes the values sees it too, as with what asyncio's generators set.
 ---Raises RuntimeError when the context is entered already.
 ---@async
 ---@param f fun(...: any): ...
