@@ -8,6 +8,12 @@
 
 #include "check.h"
 
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer ends a child that starts threads, unless it is asked not to. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "die_after_fork=0"; }
+#endif
+
 /* An echo in the loop, one step of it for each call of `more`: it tells how many bytes have come back. */
 static const char echo[] =
   "local eddy = require 'eddy'\n"

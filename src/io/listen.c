@@ -85,9 +85,16 @@ static void pause_accepting(eddy__listener *l) {
   l->is_paused = true;
 }
 
+static void enqueue(eddy__listener *l);
+
 static void go_on_accepting(eddy__listener *l) {
   if (!l->is_paused || l->handle.is_closing) return;
   eddy__timer_stop(&l->handle.loop->timers, &l->retry);
+  if (!eddy__handle_is_own(&l->handle)) { /* libuv would abort when it polls that: the owner is told, and that is all */
+    l->starved = UV_EBADF;
+    enqueue(l);
+    return;
+  }
   l->is_paused = uv_poll_start(&l->poll, UV_READABLE, on_pending) < 0;
 }
 
@@ -223,6 +230,7 @@ int eddy__listener_adopt(eddy__listener **out, eddy__loop *loop, eddy__acceptor 
   l->fd = fd;
   snprintf(l->name, sizeof l->name, "%s", name);
   eddy__handle_opened(&l->handle);
+  eddy__handle_identify(&l->handle);
   rc = uv_poll_start(&l->poll, UV_READABLE, on_pending);
   *out = l;
   if (rc == 0) return 0;
@@ -253,7 +261,8 @@ int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *
 }
 
 void eddy__listener_close(eddy__listener *l) {
+  bool is_own = l->handle.is_closing || eddy__handle_is_own(&l->handle); /* else its number is another's by now */
   eddy__handle_close(&l->handle);
-  if (l->fd >= 0) close(l->fd); /* libuv does not look at it any more */
+  if (l->fd >= 0 && is_own) close(l->fd); /* libuv does not look at it any more */
   l->fd = -1;
 }

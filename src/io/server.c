@@ -221,8 +221,9 @@ static int l_tell(lua_State *L) {
   char text[EDDY_NAME_SIZE];
   name_of(t->server, text, sizeof text);
   eddy__os_error_push(L, t->rc, "accept", "address", text);
-  eddy__report(L, t->server->loop, "a server cannot accept connections and will try again",
-               lua_gettop(L), NULL, 0);
+  const char *what = t->rc == UV_EBADF ? "a server cannot accept connections any more: somebody has closed its socket"
+                                       : "a server cannot accept connections and will try again";
+  eddy__report(L, t->server->loop, what, lua_gettop(L), NULL, 0);
   return 0;
 }
 

@@ -85,6 +85,7 @@ eddy__udp *eddy__udp_new(lua_State *L, eddy__loop *loop, int family, int *rc) {
   *rc = uv_udp_init_ex(loop->uv, &u->uv, (unsigned)family);
   if (*rc < 0) return NULL;
   eddy__handle_opened(&u->handle);
+  eddy__handle_identify(&u->handle);
   return u;
 }
 
@@ -177,6 +178,7 @@ static void on_received(uv_udp_t *uv, ssize_t n, const uv_buf_t *buf, const stru
 /* Returns 0 or a libuv code. */
 static int start(eddy__udp *u) {
   if (is_closed(u) || u->is_reading || u->error != 0 || u->kept >= EDDY_UDP_KEPT) return 0;
+  if (!eddy__handle_is_own(&u->handle)) return UV_EBADF; /* libuv would abort when it polls that */
   int rc = uv_udp_recv_start(&u->uv, on_alloc, on_received);
   u->is_reading = rc == 0;
   return rc;
