@@ -52,7 +52,8 @@ enum {
   EDDY_CANCELLED = 2,   /* the task was cancelled; its CancelledError is on the stack */
   EDDY_INTERRUPTED = 3, /* a SIGINT has ended the run; an Interrupted error is on the stack */
   EDDY_PENDING = 4,     /* not ended yet; pump: there is more to do, now or later */
-  EDDY_MISUSE = 5       /* wrong thread, closed loop, called from inside itself; a message is on the stack */
+  EDDY_MISUSE = 5       /* closed loop, another state's, called from inside itself: a message is on the stack; or wrong
+                         * thread (below): nothing is */
 };
 
 typedef struct eddy_options {
@@ -70,6 +71,10 @@ typedef struct eddy_options {
  * tasks smaller and quicker to create. Worth it for many tasks; eddy works in any state. It is closed by lua_close.
  * Returns NULL for lack of memory. */
 EDDY_API lua_State *eddy_newstate(void);
+
+/* The wrong thread is any other than the one that is inside of eddy_run, eddy_pump or eddy_close of a loop of this
+ * state. There all functions but those at the end leave the state and its stack alone, and answer EDDY_MISUSE, NULL, -1
+ * or, by eddy_cancel, 0. (While nobody runs a loop of it, a state may be used by another thread than before.) */
 
 /* Opens the Lua module; leaves its table on the stack. Also what `require "eddy"` calls.   [-0, +1, v] */
 EDDY_API int luaopen_eddy(lua_State *L);
@@ -108,13 +113,14 @@ EDDY_API int eddy_backend_timeout(const eddy_loop *loop);
 EDDY_API const char *eddy_error_text(lua_State *L, int idx);
 
 /* --- From other threads --------------------------------------------------------------------------------------------
- * All functions above belong to the thread that uses the state. These five may be called from any. */
+ * All functions above belong to the thread that uses the state, and so do eddy_promise_new and eddy_close. The others
+ * may be called from any. */
 
 /* Calls f(L, data) in the thread that runs or pumps the loop, outside of any task: it may not wait, but may spawn. An
  * error that it raises goes to the loop's exception handler. What one thread posts is called in that order; a sleeping
- * loop wakes. If the loop is closed first, f(NULL, data) is called, so that data can be freed. The pointer must not
- * have been given to eddy_close. Returns EDDY_OK; EDDY_MISUSE if the loop was closed, EDDY_FAILED for lack of memory:
- * then f is not called. */
+ * loop wakes. If the loop is closed first, or the state with it, while f waits for its turn, f(NULL, data) is called in
+ * its place, so that data can be freed. The pointer must not have been given to eddy_close. Returns EDDY_OK; or
+ * EDDY_MISUSE if the loop was closed, EDDY_FAILED for lack of memory: then f is not called. */
 EDDY_API int eddy_post(eddy_loop *loop, void (*f)(lua_State *L, void *data), void *data);
 
 /* A Future that the host will settle, from whatever thread. */

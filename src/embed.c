@@ -2,7 +2,7 @@
 /*
  * embed.c - eddy.h on top of the rooms: a host opens, spawns, runs or pumps, and closes.
  * Owns:   eddy_loop, a userdata in the registry under its own address until eddy_close; the loop's object is its user
- *         value.
+ *         value; the list of visits.
  * Uses:   all rooms.      Used by: hosts, main.c.
  * Touch:  freely. Nothing raises into the host but what eddy.h says: all that can is called through call().
  */
@@ -27,11 +27,72 @@ struct eddy_loop {
   uint32_t generation; /* a script may have closed it, and its record may be another's */
   bool handle_sigint;
   eddy__mailbox *box; /* for other threads; retained */
+  const void *state;  /* as state_of tells it */
 };
 
 static const eddy__type type_host = {"eddy_loop"};
 
 eddy__mailbox *eddy__host_mailbox(const eddy_loop *host) { return host->box; }
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+/* A thread runs a loop of a state. It is on that thread's stack. */
+typedef struct visit {
+  struct visit *next;
+  const void *state, *thread;
+} visit;
+
+static uv_once_t visits_once = UV_ONCE_INIT;
+static uv_mutex_t visits_lock;
+static visit *visits; /* of all threads of the process, under the lock */
+
+static _Thread_local char here; /* its address is the thread's identity */
+
+static void init_visits(void) { uv_mutex_init(&visits_lock); }
+
+/* What all threads of a state have in common, and nobody else has: its registry. Only reads what never changes.
+ *   [-0, +0, -] */
+static const void *state_of(lua_State *L) { return lua_topointer(L, LUA_REGISTRYINDEX); }
+
+/* Under the lock. */
+static bool is_elsewhere(const void *state) {
+  const visit *v = visits;
+  while (v != NULL && (v->state != state || v->thread == &here)) v = v->next;
+  return v != NULL;
+}
+
+static bool elsewhere(const void *state) {
+  uv_once(&visits_once, init_visits);
+  uv_mutex_lock(&visits_lock);
+  bool is = is_elsewhere(state);
+  uv_mutex_unlock(&visits_lock);
+  return is;
+}
+
+bool eddy__host_elsewhere(lua_State *L) { return elsewhere(state_of(L)); }
+
+/* This thread is about to run a loop of the state, unless another one does. Ends with leave(). */
+static bool enter(visit *v, const eddy_loop *host) {
+  uv_once(&visits_once, init_visits);
+  uv_mutex_lock(&visits_lock);
+  bool may = !is_elsewhere(host->state);
+  if (may) {
+    *v = (visit){visits, host->state, &here};
+    visits = v;
+  }
+  uv_mutex_unlock(&visits_lock);
+  return may;
+}
+
+static void leave(visit *v) {
+  uv_mutex_lock(&visits_lock);
+  visit **at = &visits;
+  while (*at != v) at = &(*at)->next;
+  *at = v->next;
+  uv_mutex_unlock(&visits_lock);
+}
+
+/* --- loops ------------------------------------------------------------------------------------------------------ */
 
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
@@ -80,7 +141,10 @@ static int open_protected(lua_State *L) {
   eddy__loop *loop = o->loop = eddy__loop_open(L, eddy__runtime_open(L), &options);
   loop->is_lazy = all.lazy != 0;
   loop->is_driven = all.uv_loop != NULL;
-  *o->host = (eddy_loop){.loop = loop, .generation = loop->generation, .handle_sigint = all.handle_sigint != 0};
+  *o->host = (eddy_loop){.loop = loop,
+                         .generation = loop->generation,
+                         .handle_sigint = all.handle_sigint != 0,
+                         .state = state_of(L)};
   eddy__mailbox *box = eddy__mailbox_of(loop);
   if (box == NULL) return luaL_error(L, "not enough memory");
   o->host->box = eddy__mailbox_retain(box);
@@ -91,7 +155,7 @@ static int open_protected(lua_State *L) {
 }
 
 EDDY_API eddy_loop *eddy_open(lua_State *L, const eddy_options *options) {
-  if (!lua_checkstack(L, 20)) return NULL;
+  if (eddy__host_elsewhere(L) || !lua_checkstack(L, 20)) return NULL;
   opening o = {options, NULL, NULL};
   lua_pushlightuserdata(L, &o);
   if (call(L, open_protected, 1, 0) == LUA_OK) return o.host;
@@ -130,6 +194,7 @@ static int name_main(lua_State *L) {
 }
 
 EDDY_API int eddy_spawn(eddy_loop *host, lua_State *L, int nargs) {
+  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
   eddy__loop *loop = usable(host, L, "eddy_spawn", true);
   if (loop == NULL) {
     lua_replace(L, -nargs - 2);
@@ -148,6 +213,7 @@ EDDY_API int eddy_spawn(eddy_loop *host, lua_State *L, int nargs) {
 
 /* The task at idx, or NULL.   [-0, +0, -] */
 static eddy__future *test_task(lua_State *L, int idx) {
+  if (eddy__host_elsewhere(L)) return NULL;
   eddy__runtime *rt = eddy__runtime_find(L);
   return rt != NULL ? eddy__future_test(L, idx) : NULL;
 }
@@ -170,6 +236,8 @@ static int push_results(lua_State *L) {
 }
 
 EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
+  visit v;
+  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
   idx = lua_absindex(L, idx);
   eddy__loop *loop = usable(host, L, "eddy_run", false);
   if (loop == NULL) return EDDY_MISUSE;
@@ -179,7 +247,9 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
     return EDDY_MISUSE;
   }
   loop->lazy_turn = loop->turns + 1; /* the one in which the task starts */
+  if (!enter(&v, host)) return EDDY_MISUSE;
   int rc = eddy__runner_drive(L, loop, idx, host->handle_sigint);
+  leave(&v);
   if (rc == EDDY_INTERRUPT) eddy__future_retrieved(f);
   if (rc != 0) return rc == EDDY_INTERRUPT ? EDDY_INTERRUPTED : EDDY_FAILED;
   if (eddy__future_pending(f)) return EDDY_PENDING; /* somebody called loop:stop() */
@@ -192,12 +262,16 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
 }
 
 EDDY_API int eddy_pump(eddy_loop *host, lua_State *L, double budget) {
+  visit v;
+  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
   eddy__loop *loop = usable(host, L, "eddy_pump", false);
   if (loop == NULL) {
     lua_pop(L, 1);
     return EDDY_MISUSE;
   }
+  if (!enter(&v, host)) return EDDY_MISUSE;
   bool more = eddy__loop_pump(L, loop, eddy__clock_length(budget == budget ? budget : 0));
+  leave(&v);
   return more || loop->ntasks > 0 ? EDDY_PENDING : EDDY_OK;
 }
 
@@ -210,14 +284,15 @@ EDDY_API int eddy_cancel(lua_State *L, int idx) {
 EDDY_API lua_State *eddy_newstate(void) { return eddy__arena_newstate(); }
 
 EDDY_API int eddy_backend_fd(const eddy_loop *host) {
-  return host != NULL && host->loop != NULL ? uv_backend_fd(host->loop->uv) : -1;
+  return host != NULL && host->loop != NULL && !elsewhere(host->state) ? uv_backend_fd(host->loop->uv) : -1;
 }
 
 EDDY_API int eddy_backend_timeout(const eddy_loop *host) {
-  return host != NULL && host->loop != NULL ? eddy__loop_timeout(host->loop) : -1;
+  return host != NULL && host->loop != NULL && !elsewhere(host->state) ? eddy__loop_timeout(host->loop) : -1;
 }
 
 EDDY_API const char *eddy_error_text(lua_State *L, int idx) {
+  if (eddy__host_elsewhere(L)) return NULL;
   eddy__future *f = test_task(L, idx);
   if (f != NULL && f->state == EDDY_F_FAILED) {
     eddy__future_retrieved(f);
@@ -227,12 +302,16 @@ EDDY_API const char *eddy_error_text(lua_State *L, int idx) {
 }
 
 EDDY_API int eddy_close(eddy_loop *host, lua_State *L) {
+  visit v;
+  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
   eddy__loop *loop = usable(host, L, "eddy_close", false);
   if (loop == NULL) {
     lua_pop(L, 1);
     return EDDY_MISUSE;
   }
+  if (!enter(&v, host)) return EDDY_MISUSE;
   int rc = host->handle_sigint ? eddy__runner_end(L, loop) : eddy__teardown(L, loop);
+  leave(&v);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, host); /* the key is there: no memory is needed */
   return rc == EDDY_INTERRUPT ? EDDY_INTERRUPTED : EDDY_OK;

@@ -14,4 +14,7 @@
 /* The mailbox of a loop that a host has opened; from any thread. */
 eddy__mailbox *eddy__host_mailbox(const eddy_loop *host);
 
+/* Whether a host runs a loop on the state of L in a thread other than this. Nothing of the state is touched. */
+bool eddy__host_elsewhere(lua_State *L);
+
 #endif

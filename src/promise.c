@@ -19,7 +19,7 @@
 
 typedef struct posted {
   eddy__mail mail; /* first */
-  eddy__ready ready;
+  eddy__posted queued;
   eddy__loop *loop;
   void (*f)(lua_State *L, void *data);
   void *data;
@@ -39,8 +39,8 @@ static int report_posted(lua_State *L) {
   return 0;
 }
 
-static void run_posted(eddy__ready *r) {
-  posted *p = eddy__container_of(r, posted, ready);
+static void run_posted(eddy__posted *queued) {
+  posted *p = eddy__container_of(queued, posted, queued);
   eddy__runtime *rt = p->loop->rt;
   if (eddy__runtime_pcall(rt, call_posted, p) != LUA_OK) {
     lua_pushcfunction(rt->L, report_posted);
@@ -53,16 +53,21 @@ static void run_posted(eddy__ready *r) {
   free(p);
 }
 
+static void drop_posted(eddy__posted *queued) {
+  posted *p = eddy__container_of(queued, posted, queued);
+  p->f(NULL, p->data);
+  free(p);
+}
+
 static void on_posted(eddy__mail *mail, eddy__loop *loop) {
   posted *p = (posted *)mail;
-  if (loop == NULL) {
-    p->f(NULL, p->data);
-    free(p);
-    return;
-  }
   p->loop = loop;
-  p->ready.run = run_posted;
-  eddy__loop_ready(loop, &p->ready);
+  p->queued.run = run_posted;
+  p->queued.drop = drop_posted;
+  if (loop != NULL)
+    eddy__post_ready(loop, &p->queued);
+  else
+    drop_posted(&p->queued);
 }
 
 EDDY_API int eddy_post(eddy_loop *host, void (*f)(lua_State *L, void *data), void *data) {
@@ -81,7 +86,7 @@ EDDY_API int eddy_post(eddy_loop *host, void (*f)(lua_State *L, void *data), voi
 
 struct eddy_promise {
   eddy__mail mail; /* first */
-  eddy__ready ready;
+  eddy__posted queued;
   eddy__waiter watch; /* of the future */
   atomic_int refs;    /* one for the future, one for who has to keep the promise */
   atomic_bool settled; /* nobody waits for it any more */
@@ -125,6 +130,7 @@ static int l_promise(lua_State *L) {
 }
 
 EDDY_API eddy_promise *eddy_promise_new(lua_State *L) {
+  if (eddy__host_elsewhere(L)) return NULL;
   eddy__runtime *rt = eddy__runtime_find(L);
   if (!lua_checkstack(L, 8)) return NULL;
   eddy__loop *loop = rt != NULL ? rt->loop : NULL;
@@ -177,8 +183,15 @@ static int l_fail(lua_State *L) {
   return 0;
 }
 
-static void run_promise(eddy__ready *r) {
-  eddy_promise *p = eddy__container_of(r, eddy_promise, ready);
+/* Nobody waits any more, or there was no memory, unless push has been called. */
+static void drop_promise(eddy__posted *queued) {
+  eddy_promise *p = eddy__container_of(queued, eddy_promise, queued);
+  if (p->push != NULL) p->push(NULL, p->data);
+  release(p);
+}
+
+static void run_promise(eddy__posted *queued) {
+  eddy_promise *p = eddy__container_of(queued, eddy_promise, queued);
   lua_State *L = p->loop->rt->L;
   int top = lua_gettop(L);
   if (!atomic_load(&p->settled) && eddy__runtime_pcall(p->loop->rt, l_keep, p) != LUA_OK &&
@@ -190,19 +203,17 @@ static void run_promise(eddy__ready *r) {
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) eddy__report_last_resort(L, -1);
   }
   lua_settop(L, top);
-  if (p->push != NULL) p->push(NULL, p->data); /* nobody waits any more, or there was no memory */
-  release(p);
+  drop_promise(queued);
 }
 
 static void on_kept(eddy__mail *mail, eddy__loop *loop) {
   eddy_promise *p = (eddy_promise *)mail;
-  if (loop != NULL && !atomic_load(&p->settled)) {
-    p->ready.run = run_promise;
-    eddy__loop_ready(loop, &p->ready);
-    return;
-  }
-  if (p->push != NULL) p->push(NULL, p->data);
-  release(p);
+  p->queued.run = run_promise;
+  p->queued.drop = drop_promise;
+  if (loop != NULL && !atomic_load(&p->settled))
+    eddy__post_ready(loop, &p->queued);
+  else
+    drop_promise(&p->queued);
 }
 
 static int keep(eddy_promise *p, int (*push)(lua_State *L, void *data), void *data, bool fails) {

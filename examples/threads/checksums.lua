@@ -27,7 +27,8 @@ local function main(root)
   local pool <close> = eddy.ThreadPool()
   for dir, _, files in eddy.fs.walk(root) do
     for _, name in ipairs(files) do
-      tasks[#tasks + 1] = pool:submit(checksum, dir .. "/" .. name)
+      local path = dir .. "/" .. name
+      if eddy.fs.lstat(path).type == "file" then tasks[#tasks + 1] = pool:submit(checksum, path) end
     end
   end
   local total = 0

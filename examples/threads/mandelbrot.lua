@@ -37,4 +37,9 @@ local function main(size, path)
   io.stderr:write(("\n%.2f s\n"):format(eddy.time() - start))
 end
 
-eddy.run(main, tonumber(arg[1]) or 300, arg[2] or "mandelbrot.ppm")
+local size = math.tointeger(arg[1] or 300)
+if not size or size < 1 then
+  io.stderr:write "usage: mandelbrot.lua [SIZE [FILE]], with a size of 1 or more\n"
+  os.exit(2)
+end
+eddy.run(main, size, arg[2] or "mandelbrot.ppm")

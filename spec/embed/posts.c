@@ -4,6 +4,8 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -123,7 +125,7 @@ static void *reject(void *p) {
   eddy_promise_reject(p, push_error, NULL);
   return NULL;
 }
-static void *raise(void *p) {
+static void *raise_error_later(void *p) {
   eddy_promise_resolve(p, push_raising, NULL);
   return NULL;
 }
@@ -133,7 +135,7 @@ static void *forget(void *p) {
 }
 
 static int l_keep(lua_State *L) {
-  static void *(*const ways[])(void *) = {resolve, reject, raise, forget};
+  static void *(*const ways[])(void *) = {resolve, reject, raise_error_later, forget};
   pthread_t thread;
   CHECK_INT(0, pthread_create(&thread, NULL, ways[lua_tointeger(L, 1)], given));
   pthread_detach(thread);
@@ -194,10 +196,63 @@ static void promises_are_kept(void) {
   lua_close(L);
 }
 
+/* --- the end, while some of it waits for its turn ---------------------------------------------------------------- */
+
+enum { WAITING = 5 };
+
+static int l_post(lua_State *L) {
+  (void)L;
+  for (int i = 0; i < WAITING; i++) {
+    post *p = malloc(sizeof *p);
+    p->thread = 0;
+    p->number = i;
+    CHECK_INT(EDDY_OK, eddy_post(shared_loop, on_post, p));
+  }
+  given = eddy_promise_new(L);
+  CHECK(given != NULL);
+  CHECK_INT(EDDY_OK, eddy_promise_resolve(given, push_two, &answer));
+  return 1;
+}
+
+static void check_dropped(void) {
+  if (seen == 0 && dropped == WAITING && unwanted == 1) return;
+  fprintf(stderr, "seen %d, dropped %d of %d, promises %d of 1\n", seen, dropped, WAITING, (int)unwanted);
+  _exit(9);
+}
+
+/* The process ends inside a task, as a script may end it, with all that was posted in this turn behind it. */
+static void exit_with_posts(const char *code) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    lua_State *L = new_state();
+    seen = dropped = 0;
+    atomic_store(&unwanted, 0);
+    atexit(check_dropped);
+    shared_loop = open_loop(L, NULL);
+    lua_register(L, "post", l_post);
+    spawn(shared_loop, L, "=exit", code);
+    eddy_run(shared_loop, L, 1);
+    _exit(8);
+  }
+  int status = 0;
+  CHECK_INT(child, waitpid(child, &status, 0));
+  CHECK_INT(0, status);
+}
+
+static void posts_are_dropped_at_the_end(void) {
+  exit_with_posts("post() os.exit(true, true)"); /* in the mail */
+  exit_with_posts("local eddy = require 'eddy'\n" /* in the queue: the task that ends the process is before them */
+                  "post()\n"
+                  "eddy.create_task(function() os.exit(true, true) end)\n"
+                  "eddy.ThreadPool():close()\n");
+}
+
 int main(void) {
   if (getenv("EDDY_DEEP_POSTS") != NULL) posts_each = atoi(getenv("EDDY_DEEP_POSTS"));
   posts_arrive_in_order();
   errors_are_reported();
   promises_are_kept();
+  posts_are_dropped_at_the_end();
   return 0;
 }

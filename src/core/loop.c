@@ -83,6 +83,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_init(&loop->tasks);
   eddy__list_init(&loop->handles);
   eddy__list_init(&loop->expecting);
+  eddy__list_init(&loop->posted);
   loop->last_ready = &loop->first_ready;
   return loop;
 }
@@ -174,6 +175,7 @@ void eddy__loop_close(eddy__loop *loop) {
   }
   abandon_tasks(loop);
   eddy__callbacks_forget(rt->main, loop);
+  eddy__post_drop(loop);
   loop->first_ready = NULL;
   loop->last_ready = &loop->first_ready;
   loop->ready = 0;

@@ -79,6 +79,7 @@ struct eddy__loop {
   size_t jobs;         /* under way in other threads, which will send their results */
   uint64_t patience;   /* of its end with other threads: until then, uv_hrtime(); 0: it does not end */
   eddy__list expecting; /* of eddy__expecting: those who wait for what another thread may do */
+  eddy__list posted;    /* of eddy__posted: mail that has come, in the ready queue */
 
   uint64_t seed;       /* of the shuffle; 0: none */
   bool preempts;       /* tasks that compute for longer than this give way: */

@@ -133,6 +133,26 @@ void eddy__post_close(eddy__loop *loop) {
   eddy__mailbox_release(box);
 }
 
+static void run_posted(eddy__ready *r) {
+  eddy__posted *p = eddy__container_of(r, eddy__posted, ready);
+  eddy__list_remove(&p->link);
+  p->run(p);
+}
+
+void eddy__post_ready(eddy__loop *loop, eddy__posted *p) {
+  p->ready.run = run_posted;
+  eddy__list_push(&loop->posted, &p->link);
+  eddy__loop_ready(loop, &p->ready);
+}
+
+void eddy__post_drop(eddy__loop *loop) {
+  while (!eddy__list_empty(&loop->posted)) {
+    eddy__posted *p = eddy__container_of(loop->posted.next, eddy__posted, link);
+    eddy__list_remove(&p->link);
+    p->drop(p);
+  }
+}
+
 bool eddy__post_expected(const eddy__loop *loop) {
   if (loop->jobs > 0) return true;
   for (const eddy__list *l = loop->expecting.next; l != &loop->expecting; l = l->next) {

@@ -40,6 +40,21 @@ typedef struct eddy__expecting {
   bool (*may_come)(const struct eddy__expecting *e); /* whether somebody is left who may */
 } eddy__expecting;
 
+/* Mail that has come and stands in the ready queue. It runs once, in its turn; or it is dropped, as the loop is closed
+ * before. Both free it. */
+typedef struct eddy__posted {
+  eddy__ready ready;
+  eddy__list link; /* in loop->posted */
+  void (*run)(struct eddy__posted *p);
+  void (*drop)(struct eddy__posted *p);
+} eddy__posted;
+
+/* Puts it into the queue. */
+void eddy__post_ready(eddy__loop *loop, eddy__posted *p);
+
+/* The last thing that the end of a loop does with its queue. */
+void eddy__post_drop(eddy__loop *loop);
+
 /* Whether anything may come from another thread: the loop is not in a deadlock. */
 bool eddy__post_expected(const eddy__loop *loop);
 
