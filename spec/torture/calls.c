@@ -384,11 +384,11 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event) {
 }
 
 int epoll_wait(int epoll, struct epoll_event *events, int n, int timeout) {
-  return fails(&c_epoll_wait, -1) ? -1 : REAL(epoll_wait)(epoll, events, n, timeout);
+  return fails(&c_epoll_wait, epoll) ? -1 : REAL(epoll_wait)(epoll, events, n, timeout);
 }
 
 int epoll_pwait(int epoll, struct epoll_event *events, int n, int timeout, const sigset_t *mask) {
-  return fails(&c_epoll_wait, -1) ? -1 : REAL(epoll_pwait)(epoll, events, n, timeout, mask);
+  return fails(&c_epoll_wait, epoll) ? -1 : REAL(epoll_pwait)(epoll, events, n, timeout, mask);
 }
 
 int poll(struct pollfd *fds, nfds_t n, int timeout) { return fails(&c_poll, -1) ? -1 : REAL(poll)(fds, n, timeout); }

@@ -200,7 +200,7 @@ static int k_go_on(lua_State *L, int status, lua_KContext ctx) {
   if (stream == NULL) s->stream = NULL;
   if (stream == NULL || eddy__wake_cancelled(task)) leave(L, s);
   eddy__wake_check(L, task);
-  eddy__stream_check(L, AT_STREAM);
+  stream = eddy__stream_check(L, AT_STREAM);
   if (stream->write_error != 0) return fail(L, s, stream->write_error);
   if (!eddy__stream_is_closing(stream)) return go_on(L, s, task);
   leave(L, s);
@@ -244,7 +244,7 @@ static int finish_open(lua_State *L, eddy__operation *op) {
   eddy__stream *stream = eddy__stream_at(L, AT_STREAM);
   sending *s = lua_touserdata(L, AT_SENDING);
   if (stream == NULL || !may_send(stream)) leave(L, s);
-  eddy__stream_check(L, AT_STREAM);
+  stream = eddy__stream_check(L, AT_STREAM);
   eddy__task *task = check_sender(L, stream);
   s->file = op->fd;
   s->stream = stream;

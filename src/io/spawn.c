@@ -178,7 +178,7 @@ static void reap_forgotten(void) {
 
 /* What the child has said before it ended, or that exec has closed its pipe. Returns 0 or a libuv code. */
 static int read_failure(int errors, pid_t pid, const char **syscall_name) {
-  failure f;
+  failure f = {0, 0};
   size_t heard = 0;
   while (heard < sizeof f) {
     ssize_t n = read(errors, (char *)&f + heard, sizeof f - heard);
