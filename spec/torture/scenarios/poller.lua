@@ -7,7 +7,7 @@ return function()
   local pipe <close> = io.popen("cat >/dev/null", "w")
   local _ <close> = setmetatable({}, { __close = function() loop:remove_writer(pipe) end })
   loop:add_writer(pipe, function() called = true end)
-  for _ = 1, 1000 do   -- libuv is asked a few times; not until it was called, as without memory it never is
+  for _ = 1, 1500 do   -- libuv is asked a few times; not until it was called, as without memory it never is
     if called then break end
     eddy.sleep(0)
   end
