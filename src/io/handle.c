@@ -174,10 +174,7 @@ void eddy__handle_drop(lua_State *L, eddy__handle *h) {
 }
 
 /* [-0, +0, v] */
-void *eddy__handle_again(lua_State *L, int idx, eddy__task *task) {
-  void *memory;
-  memcpy(&memory, lua_touserdata(L, idx), sizeof memory);
-  if (memory != NULL) return memory;
+int eddy__handle_gone(lua_State *L, int idx, eddy__task *task) {
   eddy__wake_check(L, task);
   eddy__arg_error(L, idx, "it was collected");
 }

@@ -8,6 +8,9 @@
 #ifndef EDDY_IO_HANDLE_H
 #define EDDY_IO_HANDLE_H
 
+#include <string.h>
+
+#include "base/noreturn.h"
 #include "core/task.h"
 
 enum { EDDY_PLACE_SIZE = 80, EDDY_TEXT_SIZE = 256 };
@@ -55,9 +58,15 @@ bool eddy__handle_has(const eddy__loop *loop, int fd);
 /* The userdata lets go of it. What is open is warned of and closed.   [-0, +0, -] */
 void eddy__handle_drop(lua_State *L, eddy__handle *h);
 
-/* What the userdata at idx points with, for a wait that goes on. Raises when a script has called its finalizer by hand
- * meanwhile.   [-0, +0, v] */
-void *eddy__handle_again(lua_State *L, int idx, eddy__task *task);
+/* What the userdata at idx points with, for a wait that goes on. Raises, by the other, when a script has called its
+ * finalizer by hand meanwhile.   [-0, +0, v] */
+int eddy__handle_gone(lua_State *L, int idx, eddy__task *task) EDDY_NORETURN;
+static inline void *eddy__handle_again(lua_State *L, int idx, eddy__task *task) {
+  void *memory;
+  memcpy(&memory, lua_touserdata(L, idx), sizeof memory);
+  if (memory == NULL) eddy__handle_gone(L, idx, task);
+  return memory;
+}
 
 /* Writes "file:line" of the function that called the running C function.   [-0, +0, -] */
 void eddy__place_of_caller(lua_State *L, char *place, size_t size);
