@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "check.h"
@@ -256,7 +257,43 @@ static void state_without_memory(void) {
   CHECK(failed > 3);
 }
 
+/* What a state says of warnings, and of an error that nothing catches, read from its standard error. */
+static void hear(lua_State *L, char *text, size_t size) {
+  FILE *file = tmpfile();
+  int saved = dup(STDERR_FILENO);
+  CHECK(L != NULL && file != NULL && saved >= 0);
+  fflush(stderr);
+  dup2(fileno(file), STDERR_FILENO);
+  luaL_openlibs(L);
+  int status = luaL_dostring(L, "warn('unheard') warn('@on') warn('one') warn('two ', 'pieces ', 'more') warn('@on') "
+                                "warn('@what') warn('@off') warn('unheard') warn('@', 'on') warn('@on') warn('@') "
+                                "warn('@', 'off') warn('last')");
+  lua_CFunction panic = lua_atpanic(L, NULL);
+  lua_pushliteral(L, "a text");
+  panic(L);
+  lua_newtable(L);
+  panic(L);
+  fflush(stderr);
+  dup2(saved, STDERR_FILENO);
+  close(saved);
+  CHECK_INT(LUA_OK, status);
+  rewind(file);
+  text[fread(text, 1, size - 1, file)] = '\0';
+  fclose(file);
+  lua_close(L);
+}
+
+static void says_what_lua_says(void) {
+  char ours[2000], luas[2000];
+  hear(eddy_newstate(), ours, sizeof ours);
+  hear(luaL_newstate(), luas, sizeof luas);
+  CHECK_HAS("Lua warning: two pieces more", ours);
+  CHECK_HAS(luas, ours);
+  CHECK_HAS(ours, luas);
+}
+
 int main(void) {
+  says_what_lua_says();
   random_blocks();
   gives_back();
   keeps_what_is_wanted_again();
