@@ -138,6 +138,7 @@ static int k_handled(lua_State *L, int status, lua_KContext ctx) {
     eddy__stream_abort(s); /* whoever cancels does not wait for a peer that does not read */
   else
     eddy__stream_close(s);
+  if (s->handle.is_closing) return k_closed(L, LUA_OK, (lua_KContext)task); /* the peer sees it already */
   return eddy__stream_wait_closed(L, s, task, k_closed);
 }
 
