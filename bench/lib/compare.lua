@@ -78,7 +78,8 @@ end
 -- What one peer is asked for one question: on core 0; threads have two. A server is loaded from the next one.
 local function command_for(peer, name)
   local program = is_files(name) and peer.files or peer.ask
-  local command = ("env GOMAXPROCS=%d %s"):format(is_threads(name) and 2 or 1,
+  local pool = name == "threads_fib" and "UV_THREADPOOL_SIZE=2 " or ""
+  local command = ("env %sGOMAXPROCS=%d %s"):format(pool, is_threads(name) and 2 or 1,
     on_core(is_threads(name) and "0,1" or "0", program:format(loads[name] and "echo_throughput" or name)))
   if not loads[name] then return command end
   local commands = {}
