@@ -27,6 +27,31 @@ describe("a ThreadPool", function()
     for i = 1, 20 do assert.equal(i, channel:try_recv()) end
   end)
 
+  it("has a worker for each core unless it is told otherwise, and none before it is needed", function()
+    local pipe = io.popen "nproc 2>/dev/null"
+    local cores = pipe:read "n"
+    pipe:close()
+    local pool <close> = eddy.ThreadPool()
+    local processes <close> = eddy.ProcessPool()
+    local n = tonumber(tostring(pool):match "^<ThreadPool workers=(%d+)>$")
+    assert.is_true(n >= 1)
+    if cores then assert.equal(cores, n) end
+    assert.equal(("<ProcessPool workers=%d>"):format(n), tostring(processes))
+    assert.is_nil(next(processes._workers))
+    local stat = io.open "/proc/self/status"
+    if not stat then return end
+    local function threads()
+      local file <close> = io.open "/proc/self/status"
+      return tonumber(file:read("a"):match "Threads:%s*(%d+)")
+    end
+    stat:close()
+    local before = threads()
+    local many <close> = eddy.ThreadPool { workers = 5 }
+    assert.is_true(threads() <= before)
+    many:submit(os.time):await()
+    assert.is_true(threads() <= before + 1)
+  end)
+
   it("makes as many workers as it needs, and keeps them", function()
     local pool <close> = eddy.ThreadPool { workers = 3 }
     local function state() return tostring(_G) end

@@ -124,6 +124,17 @@ describe("eddy.to_thread", function()
     end))
   end)
 
+  it("gives a function the globals of its thread", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local env, own = eddy.run_in_executor(pool, load [[
+      thread_global = (thread_global or 0) + 1
+      return _ENV == _G, thread_global
+    ]])
+    assert.same({ true, 1 }, { env, own })
+    assert.equal(2, eddy.run_in_executor(pool, load "thread_global = thread_global + 1 return thread_global"))
+    assert.is_nil(rawget(_G, "thread_global"))
+  end)
+
   it("finds modules as this state does", function()
     local path, cpath = eddy.to_thread(function() return package.path, package.cpath end)
     assert.same({ package.path, package.cpath }, { path, cpath })
