@@ -144,7 +144,21 @@ const char *eddy__nested_check_chain(lua_State *L, eddy__runtime *rt) {
 
 /* --- resuming ------------------------------------------------------------------------------------------ */
 
-/* Resumes co, and whatever is handed over meanwhile, until co itself yields, ends or waits.   [-0, +0, -] */
+/* lua_resume; but its complaint about a coroutine that a script has closed needs memory, and an error of that would be
+ * raised on co, where nobody catches it.   [-0, +0, m] */
+static int resume_once(lua_State *L, eddy__runtime *rt, lua_State *co, int n, lua_State *outer, int *nresults) {
+  if (lua_status(co) != LUA_OK || lua_gettop(co) != n) return lua_resume(co, L, n, nresults);
+  rt->leaf = outer;
+  rt->nest.depth--;
+  lua_pushliteral(L, "cannot resume dead coroutine");
+  rt->nest.depth++;
+  lua_settop(co, 0);
+  lua_xmove(L, co, 1);
+  *nresults = 1;
+  return LUA_ERRRUN;
+}
+
+/* Resumes co, and whatever is handed over meanwhile, until co itself yields, ends or waits.   [-0, +0, m] */
 static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool again, int *nresults) {
   eddy__nesting *nest = &rt->nest;
   eddy__task *task = rt->current;
@@ -159,7 +173,7 @@ static int drive(lua_State *L, eddy__runtime *rt, lua_State *co, int n, bool aga
     rt->leaf = co;
     rt->refused = NULL;
     if (task->future.loop->preempts) eddy__preempt_go_on(task, co);
-    rc = lua_resume(co, L, n, nresults);
+    rc = resume_once(L, rt, co, n, outer, nresults);
     nest->given_to = NULL;
     if (task->at != NULL && task->phase == EDDY_T_RUNNING) eddy__task_leave_wait(task); /* closed by a script */
     if (rc == LUA_YIELD && task->phase != EDDY_T_RUNNING) {

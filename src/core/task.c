@@ -425,7 +425,10 @@ static void step(eddy__ready *r) {
   int rc = LUA_OK, nresults = 0;
   bool dead = false;
   uint64_t began = eddy__debug_begin(task->future.loop);
-  if (task->phase != EDDY_T_NEW) {
+  if (task->phase != EDDY_T_NEW && lua_status(task->co) != LUA_YIELD) {
+    die(task, LUA_OK); /* a script has closed it; lua_resume would raise, for memory, where nobody catches it */
+    dead = true;
+  } else if (task->phase != EDDY_T_NEW) {
     if (task->future.loop->preempts) eddy__preempt_begin(task, task->co);
     task->phase = EDDY_T_RUNNING;
     rt->leaf = task->co;
