@@ -58,6 +58,7 @@ describe("eddy's error classes", function()
     local err = eddy.OSError { code = "ENOENT", path = "x", message = "no such thing" }
     assert.same({ "ENOENT", "x" }, { err.code, err.path })
     assert.equal("OSError: no such thing", tostring(err))
+    assert.equal("OSError: ENOENT", tostring(eddy.OSError { code = "ENOENT" }))
     assert.equal("par", eddy.IncompleteReadError { partial = "par", expected = 5 }.partial)
     assert.equal(7, eddy.LimitOverrunError { consumed = 7 }.consumed)
   end)

@@ -416,6 +416,11 @@ describe("coro:close #plain", function()
 end)
 
 describe("a Coroutine that is never awaited #plain", function()
+  it("is warned of without a line when its function is C's", function()
+    assert.equal("Lua warning: RuntimeWarning: the Coroutine of the async function at [C] was never awaited\n",
+      output_of "require 'eddy'.async(print)() collectgarbage() collectgarbage()")
+  end)
+
   it("is warned of, with the file and line of its function, once", function()
     local output = output_of [[
       local eddy = require "eddy"

@@ -147,6 +147,17 @@ void eddy__check_function(lua_State *L, int arg) {
   if (!eddy__arg_callable(L, arg)) eddy__arg_expected(L, arg, "function");
 }
 
+/* [-1, +1, m] */
+const char *eddy__function_place(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_isfunction(L, -1)) {
+    lua_pop(L, 1);
+    return lua_pushliteral(L, "?");
+  }
+  lua_getinfo(L, ">S", &ar);
+  return ar.linedefined < 0 ? lua_pushstring(L, ar.short_src) : lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+}
+
 /* [-0, +0, v] */
 bool eddy__check_options(lua_State *L, int arg, const char *const names[]) {
   if (lua_isnoneornil(L, arg)) return false;

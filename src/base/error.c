@@ -132,6 +132,9 @@ static const char *verb_of(const char *syscall) {
                                          {"socket", "make a socket for"},
                                          {"fsync", "sync"},
                                          {"scandir", "read the directory"},
+                                         {"rmdir", "remove the directory"},
+                                         {"chdir", "change to"},
+                                         {"execve", "run"},
                                          {"listen", "listen at"},
                                          {"bind", "bind to"},
                                          {"connect", "connect to"},
@@ -265,7 +268,7 @@ static int l_tostring(lua_State *L) {
   }
   if (lua_getfield(L, 1, "message") == LUA_TNIL) {
     lua_pop(L, 1);
-    return 1;
+    if (lua_getfield(L, 1, "code") != LUA_TSTRING) return lua_pop(L, 1), 1; /* an OSError that a script has made */
   }
   eddy__error_text(L, -1);
   lua_pushfstring(L, "%s: %s", lua_tostring(L, 2), lua_tostring(L, -1));

@@ -65,22 +65,6 @@ static void leave_context(lua_State *L, eddy__runtime *rt) {
   lua_pop(L, 1);
 }
 
-/* Pushes where the function of the callback at idx stands: "file:line", "[C]", or "?" for an object with __call.
- *   [-0, +1, m] */
-static void push_place(lua_State *L, int idx) {
-  lua_Debug ar;
-  lua_getiuservalue(L, idx, UV_FUNCTION);
-  if (!lua_isfunction(L, -1)) {
-    lua_pushliteral(L, "?");
-  } else {
-    lua_pushvalue(L, -1);
-    lua_getinfo(L, ">S", &ar);
-    if (ar.linedefined < 0) lua_pushstring(L, ar.short_src);
-    else lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
-  }
-  lua_remove(L, -2);
-}
-
 /* The callback, 2, has failed: 4 is its error with the traceback.   [-0, +0, m] */
 static void report(lua_State *L, eddy__loop *loop) {
   lua_newtable(L); /* 5, the context, over 4, the error with its traceback */
@@ -94,8 +78,8 @@ static void report(lua_State *L, eddy__loop *loop) {
     lua_pushvalue(L, 4);
     lua_setfield(L, 5, "exception");
   }
-  push_place(L, 2);
-  lua_pushfstring(L, "error in callback at %s", lua_tostring(L, -1));
+  lua_getiuservalue(L, 2, UV_FUNCTION);
+  lua_pushfstring(L, "error in callback at %s", eddy__function_place(L));
   lua_remove(L, -2);
   lua_setfield(L, 5, "message");
   lua_pushvalue(L, 2);
@@ -298,8 +282,8 @@ static int l_when(lua_State *L) {
 /* [-0, +1, v] */
 static int l_tostring(lua_State *L) {
   eddy__callback *cb = eddy__object_check(L, 1, &type_handle);
-  push_place(L, 1);
-  lua_pushfstring(L, "<Handle %s%s>", lua_tostring(L, -1), cb->cancelled ? " cancelled" : "");
+  lua_getiuservalue(L, 1, UV_FUNCTION);
+  lua_pushfstring(L, "<Handle %s%s>", eddy__function_place(L), cb->cancelled ? " cancelled" : "");
   return 1;
 }
 

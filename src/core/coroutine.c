@@ -231,16 +231,10 @@ static int l_await(lua_State *L) {
 
 /* Pushes "app.lua:3", the place of the function of the Coroutine at idx.   [-0, +1, m] */
 static const char *push_place(lua_State *L, int idx) {
-  lua_Debug ar = {0};
   lua_getiuservalue(L, idx, UV_CALL);
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);
-  if (!lua_isfunction(L, -1)) {
-    lua_pop(L, 1);
-    return lua_pushliteral(L, "?");
-  }
-  lua_getinfo(L, ">S", &ar);
-  return lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+  return eddy__function_place(L);
 }
 
 /* [-0, +1, v] */

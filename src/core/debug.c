@@ -8,6 +8,8 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "base/args.h"
+
 /* [-0, +0, m] */
 void eddy__debug_made(lua_State *L, int idx) {
   lua_Debug ar;
@@ -57,16 +59,14 @@ void eddy__debug_step(eddy__task *task, uint64_t start) {
 /* [-0, +0, m] */
 void eddy__debug_callback(lua_State *L, eddy__loop *loop, uint64_t start) {
   double seconds;
-  lua_Debug ar = {0};
   char took[64];
   if (!is_slow(loop, start, &seconds) || !lua_isfunction(L, -1)) return;
   snprintf(took, sizeof took, "%.3f", seconds);
   lua_pushvalue(L, -1);
-  lua_getinfo(L, ">S", &ar);
-  lua_pushfstring(L, "callback at %s:%d took %s s; meanwhile nothing else could run", ar.short_src, ar.linedefined,
-                  took);
+  const char *place = eddy__function_place(L);
+  lua_pushfstring(L, "callback at %s took %s s; meanwhile nothing else could run", place, took);
   lua_writestringerror("eddy: debug: %s\n", lua_tostring(L, -1));
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 /* [-0, +0, m] */
