@@ -155,7 +155,8 @@ const char *eddy__function_place(lua_State *L) {
     return lua_pushliteral(L, "?");
   }
   lua_getinfo(L, ">S", &ar);
-  return ar.linedefined < 0 ? lua_pushstring(L, ar.short_src) : lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+  if (ar.linedefined < 0) return lua_pushstring(L, ar.short_src);
+  return lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
 }
 
 /* [-0, +0, v] */

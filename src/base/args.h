@@ -75,8 +75,8 @@ bool eddy__arg_callable(lua_State *L, int idx);
 /* A function, or an object with __call; a type with a field __uncallable is none of these.   [-0, +0, v] */
 void eddy__check_function(lua_State *L, int arg);
 
-/* Replaces the value at the top by the text of where that function stands: "file:line", "[C]", or "?" for an object with
- * __call.   [-1, +1, m] */
+/* Replaces the function at the top by where it stands: "file:line", "[C]", or "?" for an object with __call.
+ *   [-1, +1, m] */
 const char *eddy__function_place(lua_State *L);
 
 /* Checks that argument arg is nil, none or a table whose keys all stand in `names` (NULL ends it); an unknown
