@@ -8,8 +8,8 @@
  * KIND and SCENARIO may be `all`. Kinds and their modes are in the table below; docs/internals/testing.md tells what
  * they do. A dry run counts the events; then a child is forked for each (with --sample, for some of each, drawn by
  * --pick), which gets --limit seconds (5), --jobs of them at a time (as there are processors). A line is printed for
- * each run that goes wrong: the command that does it again. With --n there is that run only, --times times, and
- * stderr is shown. After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the
+ * each run that goes wrong: the command that does it again. With --n there is that run only, and stderr is shown,
+ * or --times times. After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the
  * numbers of runs are printed; the status is 1 if a run went wrong, 3 if time was over.
  */
 #include <dirent.h>
@@ -237,7 +237,7 @@ int main(int argc, char **argv) {
   for (int i = 3; i < argc; i++)
     if (!read_option(argv[i])) return usage();
   if (jobs == 0) jobs = (int)sysconf(_SC_NPROCESSORS_ONLN);
-  if (!children_open(jobs, limit, only_n > 0, on_done)) return 2;
+  if (!children_open(jobs, limit, only_n > 0 && times == 1, on_done)) return 2;
   started = now();
   fault_open();
   bool any = false, over = false;
