@@ -26,6 +26,14 @@ describe("A script run by eddy", function()
       print(table.concat(list, " "))]]) })
   end)
 
+  it("may call what loads such a module, by its name alone", function()
+    local code = "print(pcall(package.preload['eddy.pool'], %q))"
+    for _, name in ipairs { "", "x", "pool", "eddy_pool", "eddy.none" } do
+      assert.same({ ("false\teddy has no module '%s'\n"):format(name), "", 0 }, { run(code:format(name)) })
+    end
+    assert.truthy(run(code:format("eddy.pool")):find("^true\ttable"))
+  end)
+
   it("may start with a line for the shell", function()
     assert.equal("ok\n", (run "#!/usr/bin/env eddy\nprint 'ok'"))
   end)

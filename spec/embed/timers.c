@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * timers.c - the heap of timers against a model: random starts and stops, few and many due at once, equal deadlines,
- *            timers that start and stop others while they fire, and no memory.
+ *            timers that start and stop others while they fire, one that runs longer than 2^31 others, and no memory.
  * Uses:   core/timer.h. The linker lets malloc and realloc fail here.
  */
 #include "core/timer.h"
@@ -71,6 +71,8 @@ static void on_due(eddy__timer *t) {
   o->runs = false;
   running--;
   fired++;
+  one *other = &all[random_below(TIMERS)]; /* it may be due as well */
+  CHECK(!other->runs || eddy__timer_deadline(&ts, &other->timer) == other->deadline);
   if ((int)random_below(100) < mischief) {
     stop(&all[random_below(TIMERS)]);
     start(&all[random_below(TIMERS)], random_deadline());
@@ -118,6 +120,11 @@ int main(void) {
   for (int i = 0; i < TIMERS; i++) start(&all[i], clock_now); /* all equal: in the order of their starts */
   fire(clock_now);
   CHECK(fired == TIMERS);
+  start(&all[0], clock_now + 10);
+  ts.started += 1u << 31; /* many others came and went */
+  start(&all[1], clock_now + 20);
+  fire(clock_now + 20);
+  CHECK(fired == 2);
   start(&all[0], 5);
   start(&all[1], EDDY_NEVER);
   all[1].runs = false; /* it has no place */

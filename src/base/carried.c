@@ -9,6 +9,7 @@
 #include "carried.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define PREFIX "eddy."
@@ -36,9 +37,10 @@ static int load(lua_State *L, const carried_file *file) {
 
 /* What require calls, with the module's name.   [-0, +1, e] */
 static int l_load(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1) + sizeof PREFIX - 1;
-  for (const carried_file *file = carried_files; file->name != NULL; file++) {
-    if (strcmp(file->name, name) != 0) continue;
+  const char *name = luaL_checkstring(L, 1);
+  bool is_ours = strncmp(name, PREFIX, sizeof PREFIX - 1) == 0;
+  for (const carried_file *file = carried_files; is_ours && file->name != NULL; file++) {
+    if (strcmp(file->name, name + sizeof PREFIX - 1) != 0) continue;
     if (load(L, file) != LUA_OK) return lua_error(L);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);

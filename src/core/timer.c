@@ -245,11 +245,17 @@ static size_t fire_many(eddy__timers *ts, uint64_t now) {
   return fired;
 }
 
+/* Whether it was started when `started` others had been, or later. One that has run for so long that the count has come
+ * round may be taken for newer, but not if none has been started since. */
+static bool is_newer(const eddy__timers *ts, const eddy__timer_entry *e, uint32_t started) {
+  return e->order - started < ts->started - started;
+}
+
 size_t eddy__timers_fire(eddy__timers *ts, uint64_t now) {
   uint32_t started = ts->started;
   size_t fired = 0;
   if (ts->n >= MANY && count_due(ts, 0, now, ts->n / 16) == ts->n / 16) fired = fire_many(ts, now);
-  while (ts->n > 0 && ts->heap[0].deadline <= now && (int32_t)(ts->heap[0].order - started) < 0) {
+  while (ts->n > 0 && ts->heap[0].deadline <= now && !is_newer(ts, &ts->heap[0], started)) {
     fire(ts, ts->heap[0].slot);
     fired++;
   }
@@ -261,7 +267,9 @@ uint64_t eddy__timers_next(const eddy__timers *ts) {
 }
 
 uint64_t eddy__timer_deadline(const eddy__timers *ts, const eddy__timer *t) {
-  return t->place > 0 ? ts->heap[ts->where[t->place - 1]].deadline : EDDY_NEVER;
+  if (t->place == 0) return EDDY_NEVER;
+  uint32_t i = ts->where[t->place - 1];
+  return (i & DUE) != 0 ? ts->due[i & ~DUE].deadline : ts->heap[i].deadline;
 }
 
 void eddy__timers_free(eddy__timers *ts) {
