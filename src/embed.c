@@ -178,6 +178,15 @@ static eddy__loop *usable(eddy_loop *host, lua_State *L, const char *name, bool 
   return NULL;
 }
 
+/* The loop, for this thread to run it until leave(); NULL when it may not, as it is closed, runs or is run elsewhere.
+ *   [-0, +0, m] */
+static eddy__loop *enter_loop(visit *v, eddy_loop *host, lua_State *L, const char *name) {
+  if (eddy__host_elsewhere(L)) return NULL;
+  eddy__loop *loop = usable(host, L, name, false);
+  if (loop == NULL) lua_pop(L, 1); /* the message: these calls give none */
+  return loop != NULL && enter(v, host) ? loop : NULL;
+}
+
 /* The loop (light), then the function and its arguments.   [-(n+1), +1, v] */
 static int spawn_protected(lua_State *L) {
   eddy__loop *loop = lua_touserdata(L, 1);
@@ -263,13 +272,8 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
 
 EDDY_API int eddy_pump(eddy_loop *host, lua_State *L, double budget) {
   visit v;
-  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
-  eddy__loop *loop = usable(host, L, "eddy_pump", false);
-  if (loop == NULL) {
-    lua_pop(L, 1);
-    return EDDY_MISUSE;
-  }
-  if (!enter(&v, host)) return EDDY_MISUSE;
+  eddy__loop *loop = enter_loop(&v, host, L, "eddy_pump");
+  if (loop == NULL) return EDDY_MISUSE;
   bool more = eddy__loop_pump(L, loop, eddy__clock_length(budget == budget ? budget : 0));
   leave(&v);
   return more || loop->ntasks > 0 ? EDDY_PENDING : EDDY_OK;
@@ -303,13 +307,8 @@ EDDY_API const char *eddy_error_text(lua_State *L, int idx) {
 
 EDDY_API int eddy_close(eddy_loop *host, lua_State *L) {
   visit v;
-  if (eddy__host_elsewhere(L)) return EDDY_MISUSE;
-  eddy__loop *loop = usable(host, L, "eddy_close", false);
-  if (loop == NULL) {
-    lua_pop(L, 1);
-    return EDDY_MISUSE;
-  }
-  if (!enter(&v, host)) return EDDY_MISUSE;
+  eddy__loop *loop = enter_loop(&v, host, L, "eddy_close");
+  if (loop == NULL) return EDDY_MISUSE;
   int rc = host->handle_sigint ? eddy__runner_end(L, loop) : eddy__teardown(L, loop);
   leave(&v);
   lua_pushnil(L);

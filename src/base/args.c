@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/weak.h"
+
 /* What the value at idx is called: its __name, else its type.   [-0, +1, m] */
 const char *eddy__arg_typename(lua_State *L, int idx) {
   if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING) return lua_tostring(L, -1);
@@ -19,16 +21,7 @@ static const char names_key; /* registry: a table with weak keys, from eddy's fu
 
 /* [-0, +0, m] */
 void eddy__arg_name(lua_State *L, const char *name) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
-  }
+  eddy__weak_single(L, &names_key, "k");
   lua_pushvalue(L, -2);
   lua_pushstring(L, name);
   lua_rawset(L, -3);

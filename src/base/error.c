@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * error.c - error classes; see error.h.
+ * error.c - error classes; see error.h. (os_error.c makes the OSError of a libuv code, error_text.c texts.)
  * A class is a table: __index is itself, its metatable (shared by all classes) makes it callable and looks up
  * in the class above. The link to the class above lies under a light userdata, which no script can forge.
  * Touch:  freely; a new class is one line in `classes`.
@@ -8,11 +8,10 @@
 #include "base/error.h"
 
 #include <lauxlib.h>
-#include <stdlib.h>
-#include <string.h>
 #include <uv.h>
 
 #include "base/args.h"
+#include "base/weak.h"
 
 static const struct {
   const char *name;
@@ -113,147 +112,6 @@ int eddy__error_throw(lua_State *L, eddy__class c, const char *format, ...) {
   va_end(args);
   eddy__error_wrap(L, c);
   lua_error(L);
-}
-
-/* libuv's getaddrinfo codes are its own numbers; all others are the negated errno.   [-0, +0, m] */
-static void set_code(lua_State *L, int rc) {
-  char text[64];
-  uv_err_name_r(rc, text, sizeof text);
-  lua_pushstring(L, text);
-  lua_setfield(L, -2, "code");
-  lua_pushinteger(L, -(lua_Integer)rc);
-  lua_setfield(L, -2, "errno");
-}
-
-/* What a sentence says for a system call that is no verb.   [-0, +0, -] */
-static const char *verb_of(const char *syscall) {
-  static const char *const verbs[][2] = {{"getaddrinfo", "look up"},
-                                         {"getnameinfo", "look up"},
-                                         {"socket", "make a socket for"},
-                                         {"fsync", "sync"},
-                                         {"scandir", "read the directory"},
-                                         {"rmdir", "remove the directory"},
-                                         {"chdir", "change to"},
-                                         {"execve", "run"},
-                                         {"listen", "listen at"},
-                                         {"bind", "bind to"},
-                                         {"connect", "connect to"},
-                                         {"accept", "accept from"}};
-  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-    if (strcmp(verbs[i][0], syscall) == 0) return verbs[i][1];
-  return syscall;
-}
-
-/* "cannot open 'x': no such file or directory (ENOENT)"   [-0, +1, m] */
-void eddy__os_error_push(lua_State *L, int rc, const char *syscall, const char *field,
-                         const char *subject) {
-  char code[64], reason[160];
-  uv_err_name_r(rc, code, sizeof code);
-  uv_strerror_r(rc, reason, sizeof reason);
-  const char *verb = verb_of(syscall);
-  if (subject != NULL)
-    lua_pushfstring(L, "cannot %s '%s': %s (%s)", verb, subject, reason, code);
-  else
-    lua_pushfstring(L, "cannot %s: %s (%s)", verb, reason, code);
-  eddy__error_wrap(L, EDDY_E_OS);
-  set_code(L, rc);
-  lua_pushstring(L, syscall);
-  lua_setfield(L, -2, "syscall");
-  if (subject != NULL) {
-    lua_pushstring(L, subject);
-    lua_setfield(L, -2, field);
-  }
-}
-
-/* [-0, +0, v] */
-int eddy__raise(lua_State *L, int rc, const char *syscall) {
-  eddy__os_error_push(L, rc, syscall, NULL, NULL);
-  lua_error(L);
-}
-
-/* [-0, +0, v] */
-int eddy__raise_about(lua_State *L, int rc, const char *syscall, const char *field,
-                      const char *subject) {
-  eddy__os_error_push(L, rc, syscall, field, subject);
-  lua_error(L);
-}
-
-/* Sorts the n strings in the table at `list`: the order of lua_next differs from run to run.   [-0, +0, -] */
-static void sort_texts(lua_State *L, int list, int n) {
-  for (int i = 2; i <= n; i++) {
-    int place = i;
-    lua_rawgeti(L, list, i);
-    for (; place > 1; place--) {
-      lua_rawgeti(L, list, place - 1);
-      bool in_order = !lua_compare(L, -2, -1, LUA_OPLT);
-      if (in_order) {
-        lua_pop(L, 1);
-        break;
-      }
-      lua_rawseti(L, list, place);
-    }
-    lua_rawseti(L, list, place);
-  }
-}
-
-/* tostring that may run a script's __tostring.   [-1, +1, e] */
-static int text_of(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
-/* [-0, +1, m] */
-const char *eddy__error_text(lua_State *L, int idx) {
-  idx = lua_absindex(L, idx);
-  luaL_checkstack(L, 12, NULL);
-  if (lua_type(L, idx) == LUA_TTABLE && luaL_getmetafield(L, idx, "__tostring") == LUA_TNIL) {
-    lua_newtable(L); /* texts of the fields are gathered here: a luaL_Buffer allows no other use of the stack */
-    int list = lua_gettop(L), n = 0;
-    for (lua_pushnil(L); lua_next(L, idx) && n < 16;) {
-      int value = lua_gettop(L);
-      if (lua_type(L, value - 1) == LUA_TSTRING)
-        lua_pushfstring(L, "%s = ", lua_tostring(L, value - 1));
-      else if (lua_isinteger(L, value - 1))
-        lua_pushfstring(L, "[%I] = ", (LUAI_UACINT)lua_tointeger(L, value - 1));
-      else
-        lua_pushfstring(L, "[%s] = ", luaL_typename(L, value - 1));
-      if (lua_type(L, value) == LUA_TSTRING) {
-        lua_pushfstring(L, "\"%s\"", lua_tostring(L, value));
-      } else if (lua_isboolean(L, value)) {
-        lua_pushstring(L, lua_toboolean(L, value) ? "true" : "false");
-      } else if (lua_type(L, value) == LUA_TNUMBER) {
-        lua_pushvalue(L, value);
-        lua_tostring(L, -1);
-      } else {
-        lua_pushstring(L, luaL_typename(L, value));
-      }
-      lua_concat(L, 2);
-      lua_rawseti(L, list, ++n);
-      lua_settop(L, value - 1); /* the key, for lua_next */
-    }
-    lua_settop(L, list);
-    sort_texts(L, list, n);
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    luaL_addstring(&b, "{ ");
-    for (int i = 1; i <= n; i++) {
-      if (i > 1) luaL_addstring(&b, ", ");
-      lua_rawgeti(L, list, i);
-      luaL_addvalue(&b);
-    }
-    luaL_addstring(&b, n > 0 ? " }" : "}");
-    luaL_pushresult(&b);
-    lua_remove(L, list);
-    return lua_tostring(L, -1);
-  }
-  lua_settop(L, lua_type(L, idx) == LUA_TTABLE ? lua_gettop(L) - 1 : lua_gettop(L));
-  lua_pushcfunction(L, text_of);
-  lua_pushvalue(L, idx);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-    lua_pop(L, 1);
-    lua_pushfstring(L, "(an error of type %s whose __tostring failed)", luaL_typename(L, idx));
-  }
-  return lua_tostring(L, -1);
 }
 
 /* --- what Lua calls ---------------------------------------------------------------------------------- */
@@ -543,11 +401,7 @@ static void make_classes(lua_State *L) {
                                         {NULL, NULL}};
   luaL_newlib(L, class_meta);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &meta_key);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  eddy__weak_new(L, "v");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &ids_key);
   for (int c = 0; c < EDDY_E_COUNT; c++) {
     if (c == EDDY_E_ERROR)

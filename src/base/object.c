@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "base/args.h"
+#include "base/weak.h"
 
 uint64_t eddy__object_secret;
 
@@ -96,15 +97,7 @@ static const char remembered_key; /* registry: a weak table, from addresses to o
 
 /* [-0, +1, m] */
 void eddy__object_push_remembered(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &remembered_key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &remembered_key);
+  eddy__weak_single(L, &remembered_key, "v");
 }
 
 /* [-0, +0, m] */

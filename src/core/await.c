@@ -132,13 +132,8 @@ static lua_Integer name_once(lua_State *L, int idx, lua_Integer n) {
   return left;
 }
 
-/* [-0, +0, v] */
-size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool once) {
-  eddy__runtime *rt = loop->rt;
-  lua_Integer n = luaL_len(L, idx);
-  if (n < 0) n = 0; /* a __len may say anything */
-  luaL_checkstack(L, 12, NULL);
-  if (copy_futures(L, rt->current, idx, n)) return (size_t)(once ? name_once(L, idx, n) : n);
+/* Raises unless each of the list at idx can be waited for: before a task is made of any.   [-0, +0, v] */
+static void check_each(lua_State *L, eddy__task *task, int idx, lua_Integer n, int arg) {
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, idx, i);
     if (!eddy__awaitable(L, -1)) {
@@ -148,9 +143,19 @@ size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool
     if (eddy__object_test(L, -1, &eddy__type_coroutine) != NULL)
       eddy__coroutine_check(L, lua_gettop(L));
     eddy__future *f = eddy__future_test(L, -1);
-    if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, rt->current, f);
+    if (f != NULL && eddy__future_pending(f)) eddy__wait_for_future_check(L, task, f);
     lua_pop(L, 1);
   }
+}
+
+/* [-0, +0, v] */
+size_t eddy__wait_futures(lua_State *L, eddy__loop *loop, int idx, int arg, bool once) {
+  eddy__task *task = loop->rt->current;
+  lua_Integer n = luaL_len(L, idx);
+  if (n < 0) n = 0; /* a __len may say anything */
+  luaL_checkstack(L, 12, NULL);
+  if (copy_futures(L, task, idx, n)) return (size_t)(once ? name_once(L, idx, n) : n);
+  check_each(L, task, idx, n, arg);
   lua_createtable(L, n > 0 && n < 1 << 26 ? (int)n : 0, 0);
   lua_pushnil(L); /* a table when it is needed: what stands for what is named twice */
   int futures = lua_gettop(L) - 1, seen = futures + 1;

@@ -340,12 +340,8 @@ static int run_in_scope(lua_State *L, eddy__task *task, uint64_t deadline) {
   return eddy__k_return(L, LUA_OK, 1);
 }
 
-/* eddy.timeout(seconds [, f, ...]) -> scope, or f's results   [-0, +n, y] */
-static int l_timeout(lua_State *L) {
-  lua_Number seconds = eddy__opt_seconds(L, 1);
-  if (!lua_isnoneornil(L, 2)) eddy__check_function(L, 2);
-  eddy__task *task = eddy__running(L, "timeout");
-  uint64_t deadline = eddy__clock_after(&task->future.loop->clock, seconds);
+/* A scope, or, when there is a function behind the time at 1, its results in one.   [-0, +n, y] */
+static int scope_or_run(lua_State *L, eddy__task *task, uint64_t deadline) {
   if (lua_isnoneornil(L, 2)) {
     eddy__timeout_push(L, task, deadline);
     return 1;
@@ -354,17 +350,21 @@ static int l_timeout(lua_State *L) {
   return run_in_scope(L, task, deadline);
 }
 
+/* eddy.timeout(seconds [, f, ...]) -> scope, or f's results   [-0, +n, y] */
+static int l_timeout(lua_State *L) {
+  lua_Number seconds = eddy__opt_seconds(L, 1);
+  if (!lua_isnoneornil(L, 2)) eddy__check_function(L, 2);
+  eddy__task *task = eddy__running(L, "timeout");
+  uint64_t deadline = eddy__clock_after(&task->future.loop->clock, seconds);
+  return scope_or_run(L, task, deadline);
+}
+
 /* eddy.timeout_at(when [, f, ...])   [-0, +n, y] */
 static int l_timeout_at(lua_State *L) {
   uint64_t deadline = check_when(L, 1);
   if (!lua_isnoneornil(L, 2)) eddy__check_function(L, 2);
   eddy__task *task = eddy__running(L, "timeout_at");
-  if (lua_isnoneornil(L, 2)) {
-    eddy__timeout_push(L, task, deadline);
-    return 1;
-  }
-  lua_remove(L, 1);
-  return run_in_scope(L, task, deadline);
+  return scope_or_run(L, task, deadline);
 }
 
 /* scope:when() -> deadline, or nil   [-0, +1, v] */

@@ -10,6 +10,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "base/weak.h"
 #include "core/cancel.h"
 #include "core/wait.h"
 
@@ -287,13 +288,6 @@ void eddy__coroutine_room(lua_State *L, eddy__runtime *rt) {
   lua_setfield(L, -2, "__uncallable"); /* its __call is there to say so */
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &stepping_key) != LUA_TTABLE) {
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &stepping_key);
-  }
+  eddy__weak_single(L, &stepping_key, "k");
   lua_pop(L, 1);
 }

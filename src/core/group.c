@@ -133,14 +133,10 @@ static void cancel_start(eddy__task *task, eddy__cancelling *request) {
 
 static const eddy__wait wait_start = {"TaskGroup:start", cancel_start, true};
 
-/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
-static void wake(starting *s) {
-  if (s->task->wait == &wait_start && s->task->waits_for == s) eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
-}
-
 static void on_event(eddy__waiter *w, eddy__future *f) {
   (void)f;
-  wake(w->owner);
+  starting *s = w->owner;
+  eddy__task_wake_from(s->task, s);
 }
 
 static int k_start(lua_State *L, int status, lua_KContext ctx) {
@@ -236,7 +232,7 @@ static int l_starting_gc(lua_State *L) {
   if (!s->linked) return 0;
   eddy__list_remove(&s->child.link);
   eddy__list_remove(&s->started.link);
-  wake(s);
+  eddy__task_wake_from(s->task, s);
   return 0;
 }
 

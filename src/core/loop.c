@@ -478,6 +478,18 @@ void eddy__loop_push_table(lua_State *L, eddy__loop *loop) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, loop);
 }
 
+/* [-0, +1, m] */
+void eddy__loop_push_part(lua_State *L, eddy__loop *loop, const char *name) {
+  eddy__loop_push_table(L, loop);
+  if (lua_getfield(L, -1, name) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+  }
+  lua_remove(L, -2);
+}
+
 /* [-0, +0, m] */
 uint32_t eddy__loop_reserve(lua_State *L, eddy__loop *loop) {
   if (loop->nfree_anchors == 0) {

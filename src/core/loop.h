@@ -167,6 +167,9 @@ void eddy__loop_keep(lua_State *L, eddy__loop *loop, uint32_t anchor); /*   [-1,
 /* Pushes the table of the loop's own Lua values: the exception handler, what is anchored.  [-0, +1, -] */
 void eddy__loop_push_table(lua_State *L, eddy__loop *loop);
 
+/* Pushes a table in it for a room above, made when it is first asked for.   [-0, +1, m] */
+void eddy__loop_push_part(lua_State *L, eddy__loop *loop, const char *name);
+
 /* Adds methods to those of Loop, for a room above.   [-0, +0, m] */
 void eddy__loop_methods(lua_State *L, eddy__runtime *rt, const luaL_Reg *methods);
 

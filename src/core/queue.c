@@ -13,6 +13,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "base/weak.h"
 #include "core/select.h"
 
 static const eddy__type type_queue = {"Queue"};
@@ -620,14 +621,7 @@ void eddy__queue_room(lua_State *L, eddy__runtime *rt) {
   eddy__object_type(L, &type_queue, NULL, methods, meta, lua_gettop(L) - 1);
   eddy__selectable_set(L, &selectable);
   lua_pop(L, 1);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, names) == LUA_TNIL) { /* maxsize -> metatable, while there are such queues */
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, names);
-  }
+  eddy__weak_single(L, names, "v"); /* maxsize -> metatable, while there are such queues */
   lua_pop(L, 1);
   eddy__runtime_functions(L, rt, functions);
 }

@@ -104,27 +104,19 @@ static void unlink_all(selecting *s) {
   s->linked = false;
 }
 
-static void stop_timer(eddy__task *task) {
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
-}
-
 static void cancel_select(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   unlink_all(task->waits_for);
-  stop_timer(task);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 
 static const eddy__wait wait_select = {"select", cancel_select, true};
 
-/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
-static void wake(selecting *s) {
-  if (s->task->wait == &wait_select && s->task->waits_for == s) eddy__task_wake(s->task, EDDY_WAKE_NORMAL);
-}
-
 static void on_event(eddy__waiter *w, eddy__future *f) {
   (void)f;
-  wake(w->owner);
+  selecting *s = w->owner;
+  eddy__task_wake_from(s->task, s);
 }
 
 static int k_select(lua_State *L, int status, lua_KContext ctx);
@@ -152,7 +144,7 @@ static int k_select(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   selecting *s = lua_touserdata(L, BLOCK);
   unlink_all(s);
-  stop_timer((eddy__task *)ctx);
+  eddy__task_deadline_off((eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   return take_or_wait(L, s);
 }
@@ -162,7 +154,7 @@ static int l_gc(lua_State *L) {
   selecting *s = eddy__object_check(L, 1, &type_select);
   if (!s->linked) return 0;
   unlink_all(s);
-  wake(s);
+  eddy__task_wake_from(s->task, s);
   return 0;
 }
 

@@ -12,7 +12,7 @@
 
 static void cancel_sleep(eddy__task *task, eddy__cancelling *request) {
   (void)request;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 

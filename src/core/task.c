@@ -204,7 +204,7 @@ void eddy__task_leave_wait(eddy__task *task) {
     task->at = NULL;
   }
   eddy__list_remove(&task->waiter.link);
-  if (task->timer.place != 0) eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  if (task->timer.place != 0) eddy__task_deadline_off(task);
   task->waits_for = NULL;
 }
 

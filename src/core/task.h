@@ -179,6 +179,11 @@ void eddy__task_release(eddy__task *task);
 /* The timer of a task that waits is its own: starts it, to wake the task.   [-0, +0, v] */
 void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline);
 
+/* Stops it, if it runs.   [-0, +0, -] */
+static inline void eddy__task_deadline_off(eddy__task *task) {
+  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+}
+
 /* Pushes the task's name; or "file:line" of where it is now, or nil.   [-0, +1, m] */
 void eddy__task_name(lua_State *L, eddy__task *task, int idx);
 void eddy__task_place(lua_State *L, eddy__task *task);

@@ -44,23 +44,14 @@ static void unlink_all(waiting *w) {
   for (size_t i = 0; i < w->n; i++) eddy__list_remove(&w->waiters[i].link);
 }
 
-static void stop_timer(eddy__task *task) {
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
-}
-
 static void cancel_waiting(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   unlink_all(task->waits_for);
-  stop_timer(task);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 
 static const eddy__wait wait_wait = {"wait", cancel_waiting, true};
-
-/* Unless it waits in something else by now: a script may have closed the coroutine that waited here. */
-static void wake(waiting *w) {
-  if (w->task->wait == &wait_wait && w->task->waits_for == w) eddy__task_wake(w->task, EDDY_WAKE_NORMAL);
-}
 
 static bool is_enough(const waiting *w, const eddy__future *f) {
   return w->condition == FIRST || (w->condition == FIRST_FAILURE && f->state == EDDY_F_FAILED);
@@ -68,7 +59,7 @@ static bool is_enough(const waiting *w, const eddy__future *f) {
 
 static void on_settled(eddy__waiter *waiter, eddy__future *f) {
   waiting *w = waiter->owner;
-  if (--w->left == 0 || is_enough(w, f)) wake(w);
+  if (--w->left == 0 || is_enough(w, f)) eddy__task_wake_from(w->task, w);
 }
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
@@ -76,7 +67,7 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   waiting *w = lua_touserdata(L, BLOCK);
   w->linked = false;
   unlink_all(w);
-  stop_timer((eddy__task *)ctx);
+  eddy__task_deadline_off((eddy__task *)ctx);
   eddy__wake_check(L, (eddy__task *)ctx);
   lua_newtable(L);
   lua_newtable(L);
@@ -135,7 +126,7 @@ static int l_waiting_gc(lua_State *L) {
   waiting *w = eddy__object_check(L, 1, &type_waiting);
   if (!w->linked) return 0;
   unlink_all(w);
-  wake(w);
+  eddy__task_wake_from(w->task, w);
   return 0;
 }
 
@@ -164,7 +155,7 @@ static void on_completed(eddy__waiter *w, eddy__future *f) {
 static void cancel_completion(eddy__task *task, eddy__cancelling *request) {
   (void)request;
   eddy__list_remove(&task->waiter.link);
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 
@@ -224,7 +215,7 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   completion *c = lua_touserdata(L, 1);
   eddy__list_remove(&task->waiter.link);
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__wake_check(L, task);
   return next_one(L, c);
 }

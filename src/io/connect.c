@@ -241,7 +241,7 @@ static int go_on(lua_State *L, eddy__task *task) {
 static int k_connected(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   if (eddy__wake_cancelled(task)) end_race(lua_touserdata(L, AT_RACE), NULL);
   eddy__wake_check(L, task);
   return go_on(L, task);

@@ -125,7 +125,7 @@ static int k_open(lua_State *L, int status, lua_KContext ctx);
 
 static void cancel_reader(eddy__task *task, eddy__cancelling *request) {
   (void)request;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 
@@ -133,7 +133,7 @@ static void cancel_reader(eddy__task *task, eddy__cancelling *request) {
 static int k_reader(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__wake_check(L, task);
   return start_open(L, (int)lua_tointeger(L, 2), "open", k_open);
 }

@@ -18,8 +18,7 @@ enum { CHUNK = 1 << 30, FIRST_SIZE = 16384 };
 
 /* --- one call ------------------------------------------------------------------------------------------------ */
 
-/* The result of a synchronous call. */
-static int result(uv_fs_t *req) {
+int eddy__uv_result(uv_fs_t *req) {
   int rc = (int)req->result;
   uv_fs_req_cleanup(req);
   return rc;
@@ -28,13 +27,13 @@ static int result(uv_fs_t *req) {
 int eddy__fs_open(const char *path, int flags, int mode) {
   uv_fs_t req;
   uv_fs_open(NULL, &req, path, flags, mode, NULL);
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
 int eddy__fs_close(int fd) {
   uv_fs_t req;
   uv_fs_close(NULL, &req, fd, NULL);
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
 int eddy__fs_set_blocking(int fd, bool blocking) {
@@ -88,7 +87,7 @@ int eddy__fs_read(int fd, char *memory, size_t size) {
   int rc;
   do {
     uv_fs_read(NULL, &req, fd, &buf, 1, -1, NULL);
-    rc = result(&req);
+    rc = eddy__uv_result(&req);
   } while (rc == UV_EINTR); /* the one call besides close that libuv does not repeat */
   return rc;
 }
@@ -100,7 +99,7 @@ int eddy__fs_write(int fd, const char *data, size_t size, size_t *written) {
     size_t left = size - *written;
     uv_buf_t buf = uv_buf_init((char *)data + *written, (unsigned)(left < CHUNK ? left : CHUNK));
     uv_fs_write(NULL, &req, fd, &buf, 1, -1, NULL);
-    int rc = result(&req);
+    int rc = eddy__uv_result(&req);
     if (rc < 0) return rc;
     *written += (size_t)rc;
   }
@@ -115,26 +114,32 @@ int eddy__fs_stat(const char *path, bool follow, uv_stat_t *stat, const char **s
   else
     uv_fs_lstat(NULL, &req, path, NULL);
   *stat = req.statbuf;
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
 int eddy__fs_fstat(int fd, uv_stat_t *stat) {
   uv_fs_t req;
   uv_fs_fstat(NULL, &req, fd, NULL);
   *stat = req.statbuf;
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
 int eddy__fs_sync(int fd) {
   uv_fs_t req;
   uv_fs_fsync(NULL, &req, fd, NULL);
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
-static int unlink_file(const char *path) {
+int eddy__fs_unlink(const char *path) {
   uv_fs_t req;
   uv_fs_unlink(NULL, &req, path, NULL);
-  return result(&req);
+  return eddy__uv_result(&req);
+}
+
+int eddy__fs_rmdir(const char *path) {
+  uv_fs_t req;
+  uv_fs_rmdir(NULL, &req, path, NULL);
+  return eddy__uv_result(&req);
 }
 
 /* --- whole files --------------------------------------------------------------------------------------------- */
@@ -255,10 +260,10 @@ static int replace(const char *path, const char *data, size_t size, int mode, bo
     uv_fs_t req;
     *syscall = "rename";
     uv_fs_rename(NULL, &req, name, path, NULL);
-    rc = result(&req);
+    rc = eddy__uv_result(&req);
   }
   if (rc < 0) {
-    unlink_file(name);
+    eddy__fs_unlink(name);
     return rc;
   }
   *syscall = "fsync";
@@ -297,7 +302,7 @@ static int open_copy(const char *to, const uv_stat_t *from, bool exclusive, bool
   if (rc == 0 && stat.st_dev == from->st_dev && stat.st_ino == from->st_ino) rc = UV_EEXIST;
   if (rc == 0) {
     uv_fs_ftruncate(NULL, &req, fd, 0, NULL);
-    rc = result(&req);
+    rc = eddy__uv_result(&req);
   }
   if (rc == 0) return fd;
   eddy__fs_close(fd);
@@ -353,7 +358,7 @@ int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic
     rc = copy_bytes(in, out, stop);
     int closed = eddy__fs_close(out);
     if (rc == 0) rc = closed;
-    if (rc < 0 && created) unlink_file(to);
+    if (rc < 0 && created) eddy__fs_unlink(to);
   }
   eddy__fs_close(in);
   return rc;
@@ -364,7 +369,7 @@ int eddy__fs_copy(const char *from, const char *to, bool exclusive, const atomic
 static int make_one(const char *path, int mode) {
   uv_fs_t req;
   uv_fs_mkdir(NULL, &req, path, mode, NULL);
-  return result(&req);
+  return eddy__uv_result(&req);
 }
 
 /* Makes what is missing above the last component. `path` is changed and changed back. */

@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <uv.h>
 
+/* A synchronous uv_fs_ call has ended whose results lie nowhere else: its code. */
+int eddy__uv_result(uv_fs_t *req);
+
 int eddy__fs_open(const char *path, int flags, int mode);
 int eddy__fs_close(int fd);
 
@@ -34,6 +37,8 @@ int eddy__fs_read(int fd, char *memory, size_t size);
 /* Writes all of it; *written says how much before an error. */
 int eddy__fs_write(int fd, const char *data, size_t size, size_t *written);
 int eddy__fs_sync(int fd);
+int eddy__fs_unlink(const char *path);
+int eddy__fs_rmdir(const char *path);
 
 int eddy__fs_stat(const char *path, bool follow, uv_stat_t *stat, const char **syscall);
 int eddy__fs_fstat(int fd, uv_stat_t *stat);

@@ -20,12 +20,6 @@ const char *eddy__check_path(lua_State *L, int arg) {
   return path;
 }
 
-int eddy__uv_result(uv_fs_t *req) {
-  int rc = (int)req->result;
-  uv_fs_req_cleanup(req);
-  return rc;
-}
-
 static void release(eddy__request *r) {
   eddy__operation *op = (eddy__operation *)r;
   bool has_worked = op->syscall != NULL && op->rc >= 0 && !op->is_taken;

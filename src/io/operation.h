@@ -68,9 +68,6 @@ static inline bool eddy__operation_stopped(const eddy__operation *op) {
   return atomic_load_explicit(&op->job.request.is_abandoned, memory_order_relaxed);
 }
 
-/* An uv_fs_ call has ended whose results lie nowhere else: its code. */
-int eddy__uv_result(uv_fs_t *req);
-
 /* Raises what has failed. The box is at the top.   [-0, +0, v] */
 int eddy__operation_raise(lua_State *L, const eddy__operation *op);
 

@@ -314,19 +314,7 @@ static int l_mkdir(lua_State *L) {
   return eddy__operation_run(L, op);
 }
 
-static int unlink_path(const char *path) {
-  uv_fs_t req;
-  uv_fs_unlink(NULL, &req, path, NULL);
-  return eddy__uv_result(&req);
-}
-
-static int rmdir_path(const char *path) {
-  uv_fs_t req;
-  uv_fs_rmdir(NULL, &req, path, NULL);
-  return eddy__uv_result(&req);
-}
-
-static void work_rmdir(eddy__operation *op) { op->rc = rmdir_path(op->path); }
+static void work_rmdir(eddy__operation *op) { op->rc = eddy__fs_rmdir(op->path); }
 
 /* eddy.fs.rmdir(path)   [-0, +0, y] */
 static int l_rmdir(lua_State *L) {
@@ -340,9 +328,9 @@ static void work_remove(eddy__operation *op) {
     return;
   }
   op->syscall = "unlink";
-  op->rc = unlink_path(op->path);
+  op->rc = eddy__fs_unlink(op->path);
   if (op->rc != UV_EISDIR && op->rc != UV_EPERM) return;
-  int rc = rmdir_path(op->path);
+  int rc = eddy__fs_rmdir(op->path);
   if (rc == UV_ENOTDIR) return;
   op->syscall = "rmdir";
   op->rc = rc;
@@ -375,7 +363,7 @@ static void work_mkdtemp(eddy__operation *op) {
   uv_fs_req_cleanup(&req);
 }
 
-static void undo_mkdtemp(eddy__operation *op) { (void)rmdir_path(op->path); }
+static void undo_mkdtemp(eddy__operation *op) { (void)eddy__fs_rmdir(op->path); }
 
 static int finish_mkdtemp(lua_State *L, eddy__operation *op) {
   lua_pushstring(L, op->path);
@@ -402,7 +390,7 @@ static void work_mkstemp(eddy__operation *op) {
   uv_fs_req_cleanup(&req);
 }
 
-static void undo_mkstemp(eddy__operation *op) { (void)unlink_path(op->path); }
+static void undo_mkstemp(eddy__operation *op) { (void)eddy__fs_unlink(op->path); }
 
 static int finish_mkstemp(lua_State *L, eddy__operation *op) {
   eddy__file_push(L, op->job.request.loop, &op->fd, op->path, false);

@@ -192,14 +192,7 @@ static int l_gc(lua_State *L) {
 
 /* Pushes the loop's table of pollers, boxes by descriptors.   [-0, +1, m] */
 static void push_pollers(lua_State *L, eddy__loop *loop) {
-  eddy__loop_push_table(L, loop);
-  if (lua_getfield(L, -1, "pollers") != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "pollers");
-  }
-  lua_remove(L, -2);
+  eddy__loop_push_part(L, loop, "pollers");
 }
 
 /* The open poller of a descriptor, or NULL; pushes its box, or something else.   [-0, +1, -] */

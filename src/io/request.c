@@ -91,7 +91,7 @@ void eddy__request_done(eddy__request *r) {
 /* [-0, +0, v] */
 eddy__request *eddy__request_take(lua_State *L, eddy__task *task) {
   eddy__request **box = lua_touserdata(L, -1), *r = *box;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__list_remove(&task->waiter.link);
   if (r != NULL && (eddy__wake_cancelled(task) || !r->is_done)) {
     eddy__request_end(r);

@@ -320,14 +320,7 @@ static eddy__list *watch(lua_State *L, int idx) { return &at(L, idx)->watchers; 
 
 /* Pushes the loop's table of handlers, boxes by numbers.   [-0, +1, m] */
 static void push_handlers(lua_State *L, eddy__loop *loop) {
-  eddy__loop_push_table(L, loop);
-  if (lua_getfield(L, -1, "signal_handlers") != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "signal_handlers");
-  }
-  lua_remove(L, -2);
+  eddy__loop_push_part(L, loop, "signal_handlers");
 }
 
 /* loop:add_signal_handler(signal, f, ...): replaces the one that is there   [-0, +0, v] */

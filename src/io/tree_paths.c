@@ -11,12 +11,6 @@
 
 #include "io/fs_work.h"
 
-static int result(uv_fs_t *req) {
-  int rc = (int)req->result;
-  uv_fs_req_cleanup(req);
-  return rc;
-}
-
 static char *joined(const char *path, const char *name) {
   size_t n = strlen(path), m = strlen(name);
   char *text = malloc(n + m + 2);
@@ -93,13 +87,10 @@ static int put(pile *p, char *path) {
 }
 
 static int remove_one(const char *path, const char **syscall) {
-  uv_fs_t req;
   *syscall = "unlink";
-  uv_fs_unlink(NULL, &req, path, NULL);
-  int rc = result(&req);
+  int rc = eddy__fs_unlink(path);
   if (rc == 0) return 0;
-  uv_fs_rmdir(NULL, &req, path, NULL);
-  int dir = result(&req);
+  int dir = eddy__fs_rmdir(path);
   if (dir != UV_ENOTDIR && dir != UV_ENOENT) *syscall = "rmdir";
   return dir == UV_ENOTDIR || dir == UV_ENOENT ? rc : dir;
 }

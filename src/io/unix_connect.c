@@ -46,7 +46,7 @@ static int try_connect(const eddy__unix *name) {
 
 static void cancel_connect(eddy__task *task, eddy__cancelling *request) {
   (void)request;
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__cancel_wait(task);
 }
 
@@ -86,7 +86,7 @@ static int k_paused(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   const attempt *a = lua_touserdata(L, AT_ATTEMPT);
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__wake_check(L, task);
   if (eddy__clock_now(&task->future.loop->clock) >= a->deadline)
     return eddy__error_throw(L, EDDY_E_TIMEOUT, "no connection to '%s' within %f s", lua_tostring(L, 1),

@@ -275,7 +275,7 @@ static int push_results(lua_State *L, eddy__runtime *rt, eddy__call *call) {
 /* The box is at the top.   [-0, +n, v] */
 static int finish(lua_State *L, eddy__task *task) {
   eddy__call *call = eddy__call_in(L, -1);
-  eddy__timer_stop(&task->future.loop->timers, &task->timer);
+  eddy__task_deadline_off(task);
   eddy__list_remove(&task->waiter.link);
   if (eddy__wake_cancelled(task) && call->is_done && call->outcome == EDDY_C_FAILED && call->was_asked)
     eddy__wake_settle(task); /* it has failed while it unwound: that is the error to raise */

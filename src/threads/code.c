@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/object.h"
+#include "base/weak.h"
 #include "threads/move_form.h"
 
 static const eddy__type type_code = {"eddy.code"};
@@ -62,13 +63,10 @@ static bool is_stateless(lua_State *L, int idx) {
 static void push_cache(lua_State *L, const void *key, bool is_weak) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
-  lua_newtable(L);
-  if (is_weak) {
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-  }
+  if (is_weak)
+    eddy__weak_new(L, "k");
+  else
+    lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/weak.h"
 #include "threads/move_form.h"
 
 static const char index_key;
@@ -115,11 +116,7 @@ static void learn_modules(lua_State *L, int index, int loaded, bool again) {
 
 /* [-0, +1, m] */
 static void make_index(lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  eddy__weak_new(L, "k");
   lua_pushliteral(L, "__name");
   lua_rawseti(L, -2, EDDY_NAME_OF_NAMES);
   lua_pushvalue(L, -1);
