@@ -133,6 +133,7 @@ local function results_of(self, call, worker, usable, ok, ...)
   give_back(self, worker, usable)
   if ok then return ... end
   local err, traceback = ...
+  if type(err) == "string" then err = err:gsub("^ProcessPool: (result %d)", call.who .. ": %1") end
   if traceback then wire.note(err, call.who, traceback) end
   error(err, 0)
 end
@@ -209,12 +210,19 @@ local function schedule(self, call)
   return task
 end
 
-local function pack(who, f, ...) return { who = who, message = "C" .. wire.pack("call", who, f, ...) } end
+-- The message of a call; what cannot be moved is an error at that level.
+local function pack(level, who, f, ...)
+  local packed, bytes = pcall(wire.pack, "call", who, f, ...)
+  if not packed then error(bytes, level + 1) end
+  return "C" .. bytes
+end
+
+local function new_call(level, who, f, ...) return { who = who, message = pack(level + 1, who, f, ...) } end
 
 --- Schedules f(...), which is packed at once, and returns a Task for it; waits while the queue is full.
 function ProcessPool:submit(f, ...)
   check(self, "submit", f)
-  local call = pack("submit", f, ...)
+  local call = new_call(2, "submit", f, ...)
   enter_queue(self, call)
   return schedule(self, call)
 end
@@ -222,7 +230,7 @@ end
 -- eddy.run_in_executor(pool, f, ...), and eddy.to_thread(f, ...) where this is the default pool
 function ProcessPool:__executor(who, f, ...)
   expect_open(self, who, 2)
-  local call = pack(who, f, ...)
+  local call = new_call(3, who, f, ...)
   enter_queue(self, call)
   return schedule(self, call):await()
 end
@@ -230,7 +238,12 @@ end
 -- loop:run_in_executor(pool, f, ...)
 function ProcessPool:__submitter(who, f, ...)
   expect_open(self, who, 2)
-  return schedule(self, pack(who, f, ...))
+  return schedule(self, new_call(3, who, f, ...))
+end
+
+local function call_for_map(self, f, ...)
+  local results = self:__executor("map", f, ...)
+  return results
 end
 
 --- f(item) for each item of the list, in chunks; the results in order.
@@ -240,7 +253,8 @@ function ProcessPool:map(f, list, options)
   for key in pairs(options or {}) do
     if key ~= "chunk" then error(("bad argument #3 to 'map' (unknown option '%s')"):format(tostring(key)), 2) end
   end
-  return require "eddy.pool".map(self, f, list, options and options.chunk or 0, self._size)
+  local chunk = options and options.chunk or 0
+  return (require "eddy.pool".map(self, f, list, chunk, self._size, call_for_map))
 end
 
 local function end_all(self, quit)
@@ -308,7 +322,7 @@ local function new(options)
     _room = options.queue and eddy.Semaphore(options.queue),
     _putters = 0,                                -- tasks that wait for room
     _command = options.command or find_command(),
-    _init = options.init and "C" .. wire.pack("call", "ProcessPool", options.init),
+    _init = options.init and pack(2, "ProcessPool", options.init),
     _made_at = caller and ("%s:%d"):format(caller.short_src, caller.currentline) or "?",
     _workers = {},
     _idle = {},

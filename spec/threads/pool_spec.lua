@@ -175,6 +175,40 @@ describe("a ThreadPool", function()
     assert.has_error(function() pool:map(function(n) if n == 50 then error("fifty", 0) end end, list) end, "fifty")
   end)
 
+  it("names what map cannot move as its caller knows it, where map was called", function()
+    local function same(x) return x end
+    local odd = coroutine.create(print)
+    for _, make in ipairs { eddy.ThreadPool, eddy.ProcessPool } do
+      local pool <close> = make { workers = 1 }
+      local function refused(f, list, chunk)
+        local line = debug.getinfo(1, "l").currentline + 1
+        local ok, err = pcall(function() pool:map(f, list, { chunk = chunk }) end)
+        assert.is_false(ok)
+        return (err:gsub("^%S*pool_spec%.lua:" .. line .. ": ", "HERE "))
+      end
+      assert.equal("HERE map: item 1: coroutine cannot be moved", refused(same, { odd }))
+      assert.equal("HERE map: item 4.a[1]: coroutine cannot be moved", refused(same, { 1, 2, 3, { a = { odd } } }, 3))
+      assert.matches("^HERE map: upvalue 'odd' of function <[^>]+>: coroutine cannot be moved$",
+        refused(function() return odd end, { 1 }))
+      assert.equal("map: the result of item 3: coroutine cannot be moved",
+        refused(function(n) return n == 3 and coroutine.create(print) end, { 1, 2, 3 }, 2))
+    end
+  end)
+
+  it("shows no file of eddy's in the story of an error in map", function()
+    for _, make in ipairs { eddy.ThreadPool, eddy.ProcessPool } do
+      local task = eddy.create_task(function()
+        local pool <close> = make { workers = 1 }
+        pool:map(function(n) return n.x end, { 1 })
+      end)
+      assert.is_false((pcall(task.await, task)))
+      local story = task:traceback()
+      assert.is_truthy(story:find("the call by 'map' in another", 1, true), story)
+      assert.matches("awaited by task '[^']*' at %S*pool_spec.lua:%d", story)
+      assert.is_nil(story:find "eddy/[%w_]*pool%.lua", story)
+    end
+  end)
+
   it("waits in close for what was submitted, and takes no more", function()
     local pool = eddy.ThreadPool { workers = 1 }
     local task = pool:submit(function() eddy.sleep(0.01) return "done" end)

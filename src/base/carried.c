@@ -4,15 +4,17 @@
  * Owns:   nothing; the bytes are constants that the build makes of the files (cmake/carry.cmake).
  * Uses:   Lua alone.      Used by: eddy.c, and the rooms whose functions go on in Lua.
  * Touch:  freely. They go before files that package.path finds, which may be another version's. A debug build reads
- *         them from the tree, so that what is edited there needs no build.
+ *         them from the tree, so that what is edited there needs no build; they are called the same.
  */
 #include "carried.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PREFIX "eddy."
+#define FOLDER "eddy/"
 
 typedef struct carried_file {
   const char *name;
@@ -22,15 +24,45 @@ typedef struct carried_file {
 
 #include "carried_files.h"
 
+#ifdef EDDY_LUA_FOLDER
+
+typedef struct source {
+  FILE *file;
+  char piece[4096];
+} source;
+
+/* Gives Lua the file in the tree, piece by piece. */
+static const char *read_piece(lua_State *L, void *data, size_t *size) {
+  source *s = data;
+  (void)L;
+  *size = fread(s->piece, 1, sizeof s->piece, s->file);
+  return *size > 0 ? s->piece : NULL;
+}
+
+/* [-0, +1, m] */
+static int load_chunk(lua_State *L, const carried_file *file, const char *chunk) {
+  char path[1024];
+  snprintf(path, sizeof path, EDDY_LUA_FOLDER "/%s.lua", file->name);
+  source s;
+  s.file = fopen(path, "r");
+  if (s.file == NULL) return luaL_error(L, "cannot open %s", path);
+  int status = lua_load(L, read_piece, &s, chunk, "t");
+  fclose(s.file);
+  return status;
+}
+
+#else
+
+/* [-0, +1, m] */
+static int load_chunk(lua_State *L, const carried_file *file, const char *chunk) {
+  return luaL_loadbuffer(L, (const char *)file->bytes, file->size, chunk);
+}
+
+#endif
+
 /* The function of the file's main chunk, or the text of what is wrong with it.   [-0, +1, m] */
 static int load(lua_State *L, const carried_file *file) {
-#ifdef EDDY_LUA_FOLDER
-  const char *path = lua_pushfstring(L, EDDY_LUA_FOLDER "/%s.lua", file->name);
-  int status = luaL_loadfile(L, path);
-#else
-  const char *chunk = lua_pushfstring(L, "@eddy/%s.lua", file->name);
-  int status = luaL_loadbuffer(L, (const char *)file->bytes, file->size, chunk);
-#endif
+  int status = load_chunk(L, file, lua_pushfstring(L, "@" FOLDER "%s.lua", file->name));
   lua_remove(L, -2);
   return status;
 }
@@ -71,4 +103,18 @@ void eddy__carried_require(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
   lua_pushfstring(L, PREFIX "%s", name);
   lua_call(L, 1, 1);
+}
+
+bool eddy__carried_is(const char *source) {
+  if (strncmp(source, FOLDER, sizeof FOLDER - 1) != 0) return false;
+  source += sizeof FOLDER - 1;
+  for (const carried_file *file = carried_files; file->name != NULL; file++) {
+    size_t length = strlen(file->name);
+    if (strncmp(source, file->name, length) == 0 && strncmp(source + length, ".lua", 4) == 0) return true;
+  }
+  return false;
+}
+
+bool eddy__carried_frame(const lua_Debug *ar) {
+  return ar->currentline <= 0 || (*ar->source == '@' && eddy__carried_is(ar->source + 1));
 }

@@ -8,6 +8,7 @@
 #define EDDY_CARRIED_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Lets require find the modules as "eddy.NAME", whatever package.path says. Many times in one state is fine.
  * [-0, +0, m] */
@@ -15,5 +16,11 @@ void eddy__carried_open(lua_State *L);
 
 /* Pushes what require "eddy.NAME" returns.   [-0, +1, e] */
 void eddy__carried_require(lua_State *L, const char *name);
+
+/* Whether the text begins with the name of such a file, as the lines of tracebacks have it. */
+bool eddy__carried_is(const char *source);
+
+/* Whether a frame, of which "Sl" is known, is one of eddy's own, C or Lua: where a user has no business. */
+bool eddy__carried_frame(const lua_Debug *ar);
 
 #endif

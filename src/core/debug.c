@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/args.h"
+#include "base/carried.h"
 
 /* [-0, +0, m] */
 void eddy__debug_made(lua_State *L, int idx) {
@@ -16,7 +17,7 @@ void eddy__debug_made(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
+    if (eddy__carried_frame(&ar)) continue;
     lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
     eddy__future_set_extra(L, idx, EDDY_EX_MADE_AT);
     return;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/carried.h"
 #include "base/error.h"
 #include "core/context.h"
 
@@ -18,6 +19,9 @@ enum { CHAIN_SHOWN = 12 }; /* awaits at each end of a long chain that a story sh
 
 /* --- stories ----------------------------------------------------------------------------------------- */
 
+/* Whether a line of a traceback, or NULL, is about a file of eddy's. */
+static bool is_own(const char *line) { return line != NULL && *line == '\t' && eddy__carried_is(line + 1); }
+
 /* Adds the lines of a traceback that are about Lua code: eddy's own frames say nothing to a reader.
  *   [-0, +0, m] */
 static void add_frames(luaL_Buffer *b, const char *traceback) {
@@ -25,7 +29,7 @@ static void add_frames(luaL_Buffer *b, const char *traceback) {
     end = strchr(line, '\n');
     size_t length = end != NULL ? (size_t)(++end - line) : strlen(line);
     bool skip = strncmp(line, "stack traceback:", 16) == 0 || strncmp(line, "\t[C]: in ?", 10) == 0 ||
-                (strncmp(line, "\t[C]:", 5) == 0 && strstr(line, "'error'") == NULL);
+                (strncmp(line, "\t[C]:", 5) == 0 && (strstr(line, "'error'") == NULL || is_own(end))) || is_own(line);
     if (skip) continue;
     luaL_addlstring(b, line, line[length - 1] == '\n' ? length - 1 : length);
     luaL_addchar(b, '\n');

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "base/args.h"
+#include "base/carried.h"
 #include "core/generator.h"
 #include "core/nested.h"
 #include "core/report.h"
@@ -95,7 +96,7 @@ void eddy__stack_push_frames(lua_State *L, eddy__task *task, lua_Integer limit) 
     lua_State *co = thread_at(L, frames + 1, i);
     for (int level = 0; n < limit && lua_getstack(co, level, &ar); level++) {
       lua_getinfo(co, "nSl", &ar);
-      if (ar.currentline <= 0) continue; /* C: eddy's own frames */
+      if (eddy__carried_frame(&ar)) continue;
       push_frame(L, &ar);
       lua_rawseti(L, frames, ++n);
     }

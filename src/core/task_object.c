@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 
 #include "base/args.h"
+#include "base/carried.h"
 #include "base/error.h"
 #include "core/cancel.h"
 #include "core/coroutine.h"
@@ -32,7 +33,7 @@ void eddy__task_place(lua_State *L, eddy__task *task) {
     lua_State *at = task->phase == EDDY_T_RUNNING ? task->future.loop->rt->leaf : task->at;
     for (int level = 0; at != NULL && lua_getstack(at, level, &ar); level++) {
       lua_getinfo(at, "Sl", &ar);
-      if (ar.currentline <= 0) continue;
+      if (eddy__carried_frame(&ar)) continue;
       lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       return;
     }

@@ -15,6 +15,7 @@
 #endif
 
 #include "base/args.h"
+#include "base/carried.h"
 #include "base/error.h"
 
 /* [-0, +0, -] */
@@ -23,7 +24,7 @@ void eddy__place_of_caller(lua_State *L, char *place, size_t size) {
   snprintf(place, size, "?");
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue; /* C in between: pcall, a helper of eddy's */
+    if (eddy__carried_frame(&ar)) continue; /* pcall, a helper of eddy's */
     snprintf(place, size, "%s:%d", ar.short_src, ar.currentline);
     return;
   }

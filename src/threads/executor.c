@@ -40,7 +40,7 @@ static executor *push_pool(lua_State *L, int workers, size_t limit) {
   snprintf(e->made_at, sizeof e->made_at, "?");
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
+    if (eddy__carried_frame(&ar)) continue;
     snprintf(e->made_at, sizeof e->made_at, "%s:%d", ar.short_src, ar.currentline);
     break;
   }
@@ -113,6 +113,7 @@ static void submit(lua_State *L, int idx, bool batch) {
 static const eddy__wait wait_room = {"ThreadPool", eddy__line_cancel, true};
 static const eddy__wait wait_thread = {"to_thread", eddy__call_cancel, true};
 static const eddy__wait wait_executor = {"run_in_executor", eddy__call_cancel, true};
+static const eddy__wait wait_map = {"map", eddy__call_cancel, true};
 static const eddy__wait wait_submit = {"submit", eddy__call_cancel, true};
 
 static int k_room(lua_State *L, int status, lua_KContext ctx);
@@ -248,6 +249,15 @@ static int l_submit(lua_State *L) {
   return 1;
 }
 
+/* For pool:map: (pool, f, ...) -> results   [-0, +n, y] */
+static int l_call_for_map(lua_State *L) {
+  check(L, 1);
+  eddy__task *task = eddy__running(L, "map");
+  lua_pushvalue(L, 1);
+  pack(L, task->future.loop, 2, &wait_map);
+  return dispatch(L, task);
+}
+
 /* pool:map(f, list [, {chunk}]) -> list of results, in order: see lua/eddy/pool.lua   [-0, +1, y] */
 static int l_map(lua_State *L) {
   executor *e = check(L, 1);
@@ -264,7 +274,9 @@ static int l_map(lua_State *L) {
   lua_settop(L, 4);
   lua_pushinteger(L, chunk);
   lua_pushinteger(L, e->pool->most);
-  lua_callk(L, 5, 1, 0, eddy__k_return);
+  eddy__runtime_push(L);
+  lua_pushcclosure(L, l_call_for_map, 1);
+  lua_callk(L, 6, 1, 0, eddy__k_return);
   return 1;
 }
 

@@ -74,7 +74,8 @@ local ThreadPool = {}
 function ThreadPool:submit(f, ...) end
 
 ---f(item) for each item of the list; the first results in the order of the list, with `n` set. Items go to the threads
----in chunks: `chunk` at a time, or as many as make about four per thread. The first error stops the rest and is raised.
+---in chunks: `chunk` at a time, or as many as make about four per thread. The first error stops the rest and is raised;
+---what cannot be moved is named by its item: `map: item 7.socket: userdata cannot be moved`.
 ---@async
 ---@generic T, R
 ---@param f fun(item: T): R
