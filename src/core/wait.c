@@ -207,6 +207,7 @@ static int next_one(lua_State *L, completion *c) {
   eddy__task_deadline(L, task, c->deadline);
   eddy__list_remove(c->tasks.next); /* one whose coroutine was closed */
   eddy__list_push(&c->tasks, &task->waiter.link);
+  task->waits_for = c; /* for call graphs */
   return eddy__suspend(L, task, &wait_completion, k_next);
 }
 
