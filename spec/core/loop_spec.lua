@@ -628,4 +628,22 @@ describe("the exception handler #plain", function()
     end
     assert.matches("goes on\n", output)
   end)
+
+  it("may be given any text as a traceback: the default one shows its lines", function()
+    local output = output_of [[
+      local eddy = require "eddy"
+      eddy.run(function()
+        local loop = eddy.get_running_loop()
+        for i, text in ipairs { "", "\n", "first\n", "\tlast", "stack traceback:\n", "one\n\n\ttwo\n" } do
+          loop:call_exception_handler { message = "message " .. i, traceback = text }
+        end
+      end)
+    ]]
+    local head = "stack traceback:\n"
+    local expected = {}
+    for i, lines in ipairs { "", "\n", "first\n", "\tlast\n", "", "one\n\n\ttwo\n" } do
+      table.insert(expected, ("eddy: message %d\n"):format(i) .. head .. lines)
+    end
+    assert.equal(table.concat(expected), output)
+  end)
 end)

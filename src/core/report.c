@@ -25,7 +25,7 @@ static bool is_own(const char *line) { return line != NULL && *line == '\t' && e
 /* Adds the lines of a traceback that are about Lua code: eddy's own frames say nothing to a reader.
  *   [-0, +0, m] */
 static void add_frames(luaL_Buffer *b, const char *traceback) {
-  for (const char *line = traceback, *end; line != NULL; line = end) {
+  for (const char *line = traceback, *end; line != NULL && *line != '\0'; line = end) {
     end = strchr(line, '\n');
     size_t length = end != NULL ? (size_t)(++end - line) : strlen(line);
     bool skip = strncmp(line, "stack traceback:", 16) == 0 || strncmp(line, "\t[C]: in ?", 10) == 0 ||
