@@ -3,6 +3,7 @@
  * raw_close.c - a host that closes descriptors behind the back of streams: an OSError, and nobody else's descriptor is
  * touched.
  */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -102,6 +103,27 @@ static const char script[] =
   "  assert(raw.is_open(fd) == reused)\n"
   "  if file then file:close() end\n"
   "end\n"
+  "-- with many connections, that end one after the other: it is told once\n"
+  "local told = {}\n"
+  "eddy.get_running_loop():set_exception_handler(function(_, context) told[#told + 1] = context.message end)\n"
+  "local gates, conns = {}, {}\n"
+  "local server = eddy.start_server(function()\n"
+  "  local gate = eddy.Event()\n"
+  "  gates[#gates + 1] = gate\n"
+  "  gate:wait()\n"
+  "end, '127.0.0.1', 0, { max_connections = 3 })\n"
+  "for i = 1, 3 do conns[i] = eddy.open_connection(server:address()) end\n"
+  "while #gates < 3 do eddy.sleep(0) end\n"
+  "assert(raw.close(server:sockets()[1].fd))\n"
+  "for i = 1, 3 do gates[i]:set() eddy.sleep(0.001) conns[i]:abort() end\n"
+  "assert(#told == 1 and told[1]:find('somebody has closed its socket', 1, true), table.concat(told, ' '))\n"
+  "server:close() server:wait_closed()\n"
+  "-- one that the end of the loop closes\n"
+  "server = eddy.start_server(print, '127.0.0.1', 0)\n"
+  "left = server:sockets()[1].fd\n"
+  "eddy.sleep(0.001)\n"
+  "assert(raw.close(left))\n"
+  "stays = assert(io.open '/dev/null')\n"
   "return 'done'\n";
 
 int main(void) {
@@ -116,6 +138,8 @@ int main(void) {
   if (status != EDDY_OK) fprintf(stderr, "%s\n", eddy_error_text(L, 1));
   CHECK_INT(EDDY_OK, status);
   CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_getglobal(L, "left");
+  CHECK(fcntl((int)lua_tointeger(L, -1), F_GETFD) >= 0);
   lua_close(L);
   return 0;
 }

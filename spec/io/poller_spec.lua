@@ -344,6 +344,33 @@ describe("add_reader refuses", function()
     assert.equal("", watched())
   end)
 
+  it("to go on when a finalizer removes it meanwhile, and keeps nothing then", function()
+    local file, mode = fifo(), collectgarbage "generational"
+    finally(function() collectgarbage(mode) end)
+    local f = function() end
+    local function old() end
+    local weak, err = setmetatable({ f }, { __mode = "v" }), nil
+    loop():add_reader(file, old)
+    settle()
+    collectgarbage()
+    collectgarbage "stop"
+    setmetatable({}, { __gc = function() loop():remove_reader(file) end })
+    local this, add = loop(), loop().add_reader
+    collectgarbage "restart"
+    _, err = pcall(add, this, file, f)
+    settle()
+    assert.equal("ECANCELED", err.code)
+    assert.equal("", watched())
+    f = nil
+    collectgarbage()
+    assert.is_nil(weak[1])
+    local event = eddy.Event()
+    loop():add_writer(file, event.set, event)
+    event:wait()
+    file:close()
+    settle()
+  end)
+
   it("the descriptor of a stream", function()
     local reader, writer = eddy.pipe()
     for _, stream in ipairs { reader, writer, reader:fileno(), writer:fileno() } do

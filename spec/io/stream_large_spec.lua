@@ -177,6 +177,27 @@ describe("writing", function()
     assert.equal(err.code, again.code)
   end)
 
+  it("of many pieces goes nowhere else when a finalizer aborts the stream meanwhile", function()
+    local near, far = streams.pair(finally, "tcp")
+    local pieces, mode = {}, collectgarbage "generational"
+    for i = 1, 100 do pieces[i] = "secret" end
+    local one, two
+    collectgarbage()
+    collectgarbage "stop"
+    setmetatable({}, { __gc = function()
+      far:abort()
+      one, two = eddy.pipe()   -- its number is another's at once
+    end })
+    collectgarbage "restart"
+    local ok, err = pcall(far.write, far, pieces)
+    collectgarbage(mode)
+    assert.is_false(ok)
+    assert.matches("'write' on a closed stream", tostring(err), 1, true)
+    one:close()
+    two:close()
+    near:abort()
+  end)
+
   it("forgets short strings that wait when the stream is aborted, and says so", function()
     local near, far = streams.pair(finally, "tcp")
     far:set_write_buffer_limits(4 << 20)

@@ -148,6 +148,51 @@ describe("A finalizer called by hand", function()
     server:wait_closed()
   end)
 
+  it("closes a server: who waits for that goes on", function()
+    warn "@off"
+    local gate = eddy.Event()
+    local server = eddy.start_server(function() gate:wait() end, "127.0.0.1", 0)
+    local conn = eddy.open_connection(server:address())
+    local forever, closed = eddy.create_task(server.serve_forever, server), eddy.create_task(server.wait_closed, server)
+    eddy.sleep(0.005)
+    debug.getmetatable(server).__gc(server)
+    debug.getmetatable(server).__gc(server)
+    warn "@on"
+    assert.is_false(server:is_serving())
+    eddy.wait_for(forever, 2)
+    eddy.sleep(0.005)
+    assert.is_false(closed:done())   -- a connection is there still
+    gate:set()
+    eddy.wait_for(closed, 2)
+    conn:close()
+    settle()
+  end)
+
+  it("of a stream, after a script has closed the coroutine that was sending a file there, is all that is done", function()
+    warn "@off"
+    local path, gate = os.tmpname(), eddy.Event()
+    finally(function() os.remove(path) end)
+    eddy.fs.write_file(path, ("x"):rep(8 << 20))
+    local server = eddy.start_server(function() gate:wait() end, "127.0.0.1", 0)
+    local conn = eddy.open_connection(server:address())
+    local co = eddy.coroutine.create(function() return conn:send_file(path) end)
+    local task = eddy.create_task(function() return eddy.coroutine.resume(co) end)
+    eddy.sleep(0.02)
+    assert.matches("waiting in send_file", tostring(task))
+    assert.is_true(coroutine.close(co))   -- Lua's own
+    debug.getmetatable(conn).__gc(conn)
+    co = nil
+    while #eddy._handles() > 2 do eddy.sleep(0.001) end   -- the server and the connection's other end
+    collectgarbage()
+    collectgarbage()
+    warn "@on"
+    gate:set()
+    eddy.wait { task }
+    server:close()
+    server:wait_closed()
+    settle()
+  end)
+
   it("of standard output leaves print as it is", function()
     local out = support.sh([["$EDDY" -e 'print "before" eddy.stdout:write("queued\n")
       debug.getmetatable(eddy.stdout).__gc(eddy.stdout) print "after" io.write("end\n")' 2>/dev/null; echo $?]])

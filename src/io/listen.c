@@ -88,10 +88,11 @@ static void pause_accepting(eddy__listener *l) {
 static void enqueue(eddy__listener *l);
 
 static void go_on_accepting(eddy__listener *l) {
-  if (!l->is_paused || l->handle.is_closing) return;
+  if (!l->is_paused || l->handle.is_closing || l->fd < 0) return;
   eddy__timer_stop(&l->handle.loop->timers, &l->retry);
   if (!eddy__handle_is_own(&l->handle)) { /* libuv would abort when it polls that: the owner is told, and that is all */
     l->starved = UV_EBADF;
+    l->fd = -1;
     enqueue(l);
     return;
   }
@@ -195,6 +196,7 @@ static void refuse_all(eddy__listener *l) {
 static void on_closing(eddy__handle *h) {
   eddy__listener *l = (eddy__listener *)h;
   eddy__timer_stop(&h->loop->timers, &l->retry);
+  if (l->fd >= 0 && !eddy__handle_is_own(h)) l->fd = -1; /* its number is another's by now */
   if (l->owner != NULL && l->owner->on_stopped != NULL) l->owner->on_stopped(l->owner, l);
   if (!h->loop->is_closing) return;
   refuse_all(l);
@@ -261,8 +263,7 @@ int eddy__listener_open(eddy__listener **out, eddy__loop *loop, eddy__acceptor *
 }
 
 void eddy__listener_close(eddy__listener *l) {
-  bool is_own = l->handle.is_closing || eddy__handle_is_own(&l->handle); /* else its number is another's by now */
   eddy__handle_close(&l->handle);
-  if (l->fd >= 0 && is_own) close(l->fd); /* libuv does not look at it any more */
+  if (l->fd >= 0) close(l->fd); /* libuv does not look at it any more */
   l->fd = -1;
 }

@@ -268,7 +268,10 @@ static int add(lua_State *L, int role, const char *name) {
   lua_insert(L, 4);
   eddy__callback *callback = eddy__callback_new(L, loop, 5); /* loop, fd, pollers, box, callback */
   eddy__callback_repeat(callback);
-  int rc = p->open == 0 ? open_poller(p) : 0;
+  lua_rawgeti(L, 3, fd);
+  bool is_ours = lua_rawequal(L, -1, 4) && !p->is_closing; /* else a finalizer has removed it or added another */
+  int rc = !is_ours ? UV_ECANCELED : p->open == 0 ? open_poller(p)
+                                                  : 0;
   if (rc == 0) {
     if (p->callbacks[role] != NULL) eddy__callback_cancel(p->callbacks[role]);
     p->callbacks[role] = callback;

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,11 +33,12 @@ typedef struct outlet {
   eddy__handle handle; /* first */
   uv_poll_t poll;
   int fd;
-  eddy__stream *stream; /* whose writers are woken; NULL: nobody */
+  eddy__stream **box; /* of the stream whose writers are woken; NULL: nobody */
 } outlet;
 
 typedef struct sending {
   eddy__stream *stream; /* NULL: it is over */
+  eddy__stream **box;   /* its userdata, a user value of this; NULL in it once that was finalized by hand */
   outlet *outlet;       /* or NULL */
   int file;
   uint64_t offset, left, sent;
@@ -48,11 +50,10 @@ static const eddy__type type_sending = {"send_file"};
 /* --- the outlet ---------------------------------------------------------------------------------------------- */
 
 static void describe(const eddy__handle *h, char *text, size_t size) {
-  const outlet *o = (const outlet *)h;
-  if (o->stream != NULL) o->stream->handle.kind->describe(&o->stream->handle, text, size);
+  snprintf(text, size, "outlet %d", ((const outlet *)h)->fd);
 }
 
-static void on_closing(eddy__handle *h) { ((outlet *)h)->stream = NULL; }
+static void on_closing(eddy__handle *h) { ((outlet *)h)->box = NULL; }
 
 static void on_closed(eddy__handle *h) { close(((outlet *)h)->fd); }
 
@@ -64,7 +65,7 @@ static void on_room(uv_poll_t *poll, int status, int events) {
   (void)status, (void)events; /* what is wrong the next write says */
   outlet *o = eddy__container_of(poll, outlet, poll);
   uv_poll_stop(poll);
-  if (o->stream != NULL) eddy__park_wake_all(&o->stream->writers);
+  if (o->box != NULL && *o->box != NULL) eddy__park_wake_all(&(*o->box)->writers);
 }
 
 /* Returns 0 or a libuv code. */
@@ -85,7 +86,7 @@ static int open_outlet(sending *s) {
   eddy__handle_init(&o->handle, &kind_outlet, loop, (uv_handle_t *)&o->poll);
   o->handle.is_quiet = true;
   o->handle.keeper.describe = NULL;
-  o->stream = s->stream;
+  o->box = s->box;
   eddy__handle_opened(&o->handle);
   s->outlet = o;
   return 0;
@@ -93,7 +94,7 @@ static int open_outlet(sending *s) {
 
 /* Others may write again.   [-0, +0, -] */
 static void finish(lua_State *L, sending *s) {
-  if (s->stream != NULL) s->stream->is_sending = false;
+  if (s->stream != NULL && *s->box != NULL) s->stream->is_sending = false;
   s->stream = NULL;
   if (s->outlet != NULL) eddy__handle_drop(L, &s->outlet->handle);
   s->outlet = NULL;
@@ -197,7 +198,6 @@ static int k_go_on(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   sending *s = lua_touserdata(L, AT_SENDING);
   eddy__stream *stream = eddy__stream_at(L, AT_STREAM);
-  if (stream == NULL) s->stream = NULL;
   if (stream == NULL || eddy__wake_cancelled(task)) leave(L, s);
   eddy__wake_check(L, task);
   stream = eddy__stream_check(L, AT_STREAM);
@@ -267,7 +267,10 @@ int eddy__stream_l_send_file(lua_State *L) {
   lua_settop(L, AT_PATH);
   eddy__object_type(L, &type_sending, NULL, NULL, meta, 0);
   lua_pop(L, 1);
-  sending *s = eddy__object_new(L, &type_sending, sizeof *s, 0);
+  sending *s = eddy__object_new(L, &type_sending, sizeof *s, 1);
+  s->box = lua_touserdata(L, AT_STREAM);
+  lua_pushvalue(L, AT_STREAM);
+  lua_setiuservalue(L, -2, 1);
   s->offset = (uint64_t)offset;
   s->left = (uint64_t)count;
   eddy__operation *op = eddy__operation_new(L, &action, AT_PATH, 0);

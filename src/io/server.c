@@ -526,16 +526,13 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-/* Only the end of the state collects a server that still listens: until then the loop anchors it.  [-0, +0, -] */
+/* Only the end of the state collects a server that still listens, as until then the loop anchors it, or a script does
+ * by hand. The loop lets go of it and its listeners later, as after a close: their memory is still there.
+ *   [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__server *s = eddy__object_check(L, 1, &type_server);
-  s->is_closed = true;
-  while (s->listeners != NULL) {
-    eddy__listener *l = s->listeners;
-    s->listeners = l->next;
-    l->owner = NULL;
-    eddy__handle_drop(L, &l->handle);
-  }
+  for (eddy__listener *l = s->listeners; l != NULL; l = l->next) eddy__handle_drop(L, &l->handle);
+  eddy__server_close(s);
   return 0;
 }
 

@@ -412,6 +412,7 @@ static void queue_rest(lua_State *L, eddy__stream *s, int last, size_t sent) {
 /* Many pieces, or numbers among them: they are gathered first.   [-0, +n, v] */
 static void write_many(lua_State *L, eddy__stream *s, int last) {
   request *r = push_pieces(L, s, last);
+  (void)check_writer(L, s, "write"); /* a finalizer may have closed it: its descriptor is another's by now */
   ssize_t rc = try_write(s, r->bufs, r->n);
   if (rc < 0) raise_write(L, s, (int)rc, 0);
   uv_buf_t *bufs = r->bufs;
