@@ -344,7 +344,7 @@ static int send_to(lua_State *L, eddy__udp *u, const eddy__address *to) {
   s->to = to == NULL ? u->peer : *to;
   lua_pushvalue(L, -1);
   s->anchor = eddy__loop_anchor(L, u->handle.loop);
-  rc = uv_udp_send(&s->uv, &u->uv, &buf, 1, address, on_sent);
+  rc = is_closed(u) ? UV_EBADF : uv_udp_send(&s->uv, &u->uv, &buf, 1, address, on_sent);
   if (rc < 0) {
     eddy__loop_drop(u->handle.loop, s->anchor);
     return raise_send(L, rc, to == NULL ? &u->peer : to);
