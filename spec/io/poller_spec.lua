@@ -347,21 +347,20 @@ describe("add_reader refuses", function()
   it("to go on when a finalizer removes it meanwhile, and keeps nothing then", function()
     local file, mode = fifo(), collectgarbage "generational"
     finally(function() collectgarbage(mode) end)
-    local f = function() end
-    local function old() end
-    local weak, err = setmetatable({ f }, { __mode = "v" }), nil
-    loop():add_reader(file, old)
+    local functions = { function() return file end }
+    local weak = setmetatable({ functions[1] }, { __mode = "v" })
+    loop():add_reader(file, print)
     settle()
     collectgarbage()
     collectgarbage "stop"
     setmetatable({}, { __gc = function() loop():remove_reader(file) end })
     local this, add = loop(), loop().add_reader
     collectgarbage "restart"
-    _, err = pcall(add, this, file, f)
+    local _, err = pcall(add, this, file, functions[1])
     settle()
     assert.equal("ECANCELED", err.code)
     assert.equal("", watched())
-    f = nil
+    functions[1] = nil
     collectgarbage()
     assert.is_nil(weak[1])
     local event = eddy.Event()
