@@ -68,6 +68,31 @@ describe("a state that is closed while threads are at work", function()
     assert.is_true(seconds < LIMIT, seconds)
   end)
 
+  it("leaks nothing of what finalizers send while the first value is packed", function()
+    local output, code = run [[
+      local sent = 0
+      local function leave()
+        setmetatable({}, { __gc = function()
+          sent = sent + 1
+          eddy.Channel(1):try_send { 1, 2, "x" }
+          if sent < 20 then leave() end
+        end })
+      end
+      local channel = eddy.Channel(1)
+      collectgarbage()
+      collectgarbage "stop"
+      leave()
+      eddy.run(function()
+        collectgarbage("incremental", 1, 1000, 1) -- whenever something is made
+        collectgarbage "restart"
+        channel:try_send { 1, 2, 3 }
+        while sent < 20 do collectgarbage() end
+      end)
+      io.write("sent ", sent)
+    ]]
+    assert.same({ "sent 20", 0 }, { output, code })
+  end)
+
   it("ends when it is collected, loop, pool and channel in any order", function()
     local output, code = run [[
       for i = 1, 5 do

@@ -129,6 +129,11 @@ void *eddy__object_single(lua_State *L, const void *key, size_t size, int nuv, l
   lua_pushcfunction(L, gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TUSERDATA) { /* a finalizer has asked for it meanwhile */
+    lua_remove(L, -2);
+    return lua_touserdata(L, -1);
+  }
+  lua_pop(L, 1);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
   return object;
