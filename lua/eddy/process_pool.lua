@@ -38,13 +38,15 @@ end
 local function start(self)
   local input, requests = eddy.pipe()
   local replies, output = eddy.pipe()
+  requests:_hush()
+  replies:_hush()
   local code = ("package.path, package.cpath = %q, %q\nlocal eddy = require 'eddy'\n"
     .. "eddy.run(require 'eddy.process_worker', %d, %d)"):format(package.path, package.cpath, input:fileno(),
     output:fileno())
   local arguments = { table.unpack(self._command, 2) }
   arguments[#arguments + 1] = code
   local ok, process = pcall(eddy.create_subprocess_exec, self._command[1], arguments,
-    { stdin = "null", pass_fds = { input, output } })
+    { stdin = "null", pass_fds = { input, output }, _worker = true })
   input:close()
   output:close()
   if not ok then
@@ -138,8 +140,13 @@ local function results_of(self, call, worker, usable, ok, ...)
   error(err, 0)
 end
 
+-- Once init has failed nothing is called any more: the next worker would fare no better.
+local function expect_sound(self, who)
+  if self._broken then error(eddy.BrokenWorkerError(("'%s': %s"):format(who, self._broken)), 0) end
+end
+
 -- A worker that waits for a call, or a new one, for which `init` was called.
-local function take_worker(self)
+local function take_worker(self, call)
   local worker = table.remove(self._idle)
   while worker and worker.process.returncode do -- it has died of boredom, or somebody has killed it
     self._workers[worker] = nil
@@ -150,12 +157,13 @@ local function take_worker(self)
   worker = start(self)
   self._workers[worker] = true
   if self._init then
-    local usable, ok, err = carry_out(worker, self._init)
+    local _, ok, err = carry_out(worker, self._init)
     if not ok then
-      give_back(self, worker, false)
-      if usable and not eddy.is_error(err, eddy.CancelledError) then
-        err = eddy.BrokenWorkerError("init has failed: " .. tostring(err))
+      if not eddy.is_error(err, eddy.CancelledError) then
+        self._broken = self._broken or "init has failed: " .. tostring(err)
       end
+      give_back(self, worker, false)
+      expect_sound(self, call.who)
       error(err, 0)
     end
   end
@@ -171,12 +179,14 @@ end
 local function run(self, call)
   local slot <close> = self._slots:hold()  -- luacheck: ignore 211
   leave_queue(self, call)
-  local worker = take_worker(self)
+  expect_sound(self, call.who)
+  local worker = take_worker(self, call)
   return results_of(self, call, worker, carry_out(worker, call.message))
 end
 
 local function expect_open(self, who, level)
   if self._closed then error(eddy.RuntimeError(("'%s': the pool is closed"):format(who)), level + 1) end
+  expect_sound(self, who)
 end
 
 local function check(self, name, f)
@@ -196,8 +206,9 @@ local function enter_queue(self, call)
   local ok, err = pcall(self._room.acquire, self._room)
   self._putters = self._putters - 1
   if not ok then error(err, 0) end
-  call.has_room = true
+  if self._closed or self._broken then self._room:release() end -- for the next one to find it so
   expect_open(self, call.who, 3)
+  call.has_room = true
 end
 
 local function schedule(self, call)

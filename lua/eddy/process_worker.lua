@@ -37,8 +37,8 @@ end
 return function(input_fd, output_fd)
   local input, output = eddy.open_pipe(input_fd), eddy.open_pipe(output_fd)
   local task
-  wire.watch(input_fd)
   eddy.get_running_loop():add_signal_handler("SIGINT", function() end) -- Ctrl-C: the pool's process decides
+  wire.watch(input_fd)
   while true do
     local letter = input:read(1)
     if not letter then break end                 -- the pool is closed, or its process has ended

@@ -121,7 +121,7 @@ local TYPES = {
   Context = { make = function() return eddy.copy_context() end,
     methods = { run = { noop }, get = { 1 }, copy = {} } },
   StreamPair = { make = pair, methods = stream_and { peername = {}, sockname = {}, fileno = {} } },
-  Pipe = { make = pipe, methods = stream_and { peername = {}, sockname = {}, fileno = {} } },
+  Pipe = { make = pipe, methods = stream_and { peername = {}, sockname = {}, fileno = {}, _hush = {} } },
   TCP = { make = connection, methods = stream_and { peername = {}, sockname = {}, fileno = {}, set_nodelay = { true },
     set_keepalive = { true } } },
   Server = { make = server, methods = { serve_forever = {}, close = {}, wait_closed = {}, close_clients = {},

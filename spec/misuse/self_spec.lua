@@ -36,7 +36,7 @@ local TYPES = {
   { "stream", "stream", "read read_exactly read_until lines at_eof write drain shutdown set_write_buffer_limits close "
     .. "abort is_closing wait_closed send_file" },
   { "stream", "StreamPair", "peername sockname fileno" },
-  { "pipe_end", "Pipe", "peername sockname fileno" },
+  { "pipe_end", "Pipe", "peername sockname fileno _hush" },
   { "tcp", "TCP", "set_nodelay set_keepalive peername sockname fileno" },
   { "server", "Server", "serve_forever close wait_closed close_clients abort_clients sockets address is_serving" },
 }

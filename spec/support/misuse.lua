@@ -127,7 +127,7 @@ local endings = {
   future = function(future) future:cancel() end,
   handle = function(handle) handle:cancel() end,
   coro = function(coro) pcall(coro.close, coro) end,
-  scope = function(scope) pcall(scope.reschedule, scope, nil) end,
+  scope = function(scope) pcall(getmetatable(scope).__close, scope) end,
 }
 
 local function running_loop()

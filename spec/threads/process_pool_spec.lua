@@ -168,6 +168,36 @@ describe("a ProcessPool", function()
     assert.is_truthy(err.message:find("no such thing", 1, true))
   end)
 
+  it("is broken for good when init fails, as a ThreadPool is", function()
+    local name = os.tmpname()
+    finally(function() os.remove(name) end)
+    local function init()
+      local file <close> = assert(io.open(name, "a"))
+      file:write "x"
+      eddy.sleep(0.01)
+      error("no such thing", 0)
+    end
+    for _, make in ipairs { eddy.ThreadPool, eddy.ProcessPool } do
+      local pool, tasks = make { workers = 1, init = init, queue = 1 }, {}
+      for i = 1, 3 do tasks[i] = eddy.create_task(eddy.run_in_executor, pool, os.time) end
+      for i = 1, 3 do
+        assert.equal("'run_in_executor': init has failed: no such thing",
+          raises(eddy.BrokenWorkerError, tasks[i].await, tasks[i]).message)
+      end
+      assert.equal("'submit': init has failed: no such thing",
+        raises(eddy.BrokenWorkerError, pool.submit, pool, os.time).message)
+      assert.equal("'map': init has failed: no such thing",
+        raises(eddy.BrokenWorkerError, pool.map, pool, os.time, { 1 }).message)
+      pool:close()
+    end
+    assert.equal("xx", eddy.fs.read_file(name))
+    local dies <close> = eddy.ProcessPool { workers = 1, init = function() os.exit(3) end }
+    for _ = 1, 2 do
+      local err = raises(eddy.BrokenWorkerError, eddy.run_in_executor, dies, os.time)
+      assert.is_truthy(err.message:find("init has failed: .*status 3"), err.message)
+    end
+  end)
+
   it("can be told how to start a worker", function()
     local pool <close> = eddy.ProcessPool { workers = 1, command = { os.getenv "EDDY_LUA" or "lua5.4", "-e" } }
     assert.equal(1, eddy.run_in_executor(pool, function() return 1 end))
@@ -338,6 +368,31 @@ describe("the workers of a ProcessPool", function()
       wait_gone(line)
       assert.equal("Interrupted", process.stdout:read("a"):match "^%a+")
       assert.equal("", process.stderr:read "a")
+    end)
+  end)
+
+  it("are not hit by a SIGINT that comes while they start", function()
+    local lua = os.getenv "EDDY_LUA" or "lua5.4"
+    local command = { "/bin/sh", "-c", "kill -INT $$; exec " .. lua .. ' -e "$1"', "sh" }
+    local pool <close> = eddy.ProcessPool { workers = 1, command = command }
+    assert.equal(1, eddy.run_in_executor(pool, function() return 1 end))
+    assert.equal("sh: 1", eddy.run_in_executor(pool, function() -- and what they start takes it
+      local file <close> = io.popen("sh -c 'kill -INT $$; echo no'; echo sh: 1")
+      return file:read "l"
+    end))
+  end)
+
+  it("are warned of by their pool alone when nobody closes that", function()
+    with_script([[
+      warn "@on"
+      eddy.run(function()
+        local pool = eddy.ProcessPool { workers = 2 }
+        pool:submit(os.time):await()
+        print "done"
+      end)
+    ]], function(process)
+      local warnings = process.stderr:read "a"
+      assert.matches("^Lua warning: ResourceWarning: unclosed ProcessPool made at %S+:5\n$", warnings)
     end)
   end)
 

@@ -26,14 +26,14 @@ typedef struct carried_file {
 
 #ifdef EDDY_LUA_FOLDER
 
-typedef struct source {
+typedef struct tree_file {
   FILE *file;
   char piece[4096];
-} source;
+} tree_file;
 
 /* Gives Lua the file in the tree, piece by piece. */
 static const char *read_piece(lua_State *L, void *data, size_t *size) {
-  source *s = data;
+  tree_file *s = data;
   (void)L;
   *size = fread(s->piece, 1, sizeof s->piece, s->file);
   return *size > 0 ? s->piece : NULL;
@@ -43,7 +43,7 @@ static const char *read_piece(lua_State *L, void *data, size_t *size) {
 static int load_chunk(lua_State *L, const carried_file *file, const char *chunk) {
   char path[1024];
   snprintf(path, sizeof path, EDDY_LUA_FOLDER "/%s.lua", file->name);
-  source s;
+  tree_file s;
   s.file = fopen(path, "r");
   if (s.file == NULL) return luaL_error(L, "cannot open %s", path);
   int status = lua_load(L, read_piece, &s, chunk, "t");

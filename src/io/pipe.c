@@ -185,12 +185,19 @@ static int l_fileno(lua_State *L) {
   return 1;
 }
 
+/* pipe:_hush(): it is part of something else, which warns for it   [-0, +0, v] */
+static int l_hush(lua_State *L) {
+  check(L)->stream.handle.is_quiet = true;
+  return 0;
+}
+
 /* [-0, +0, m] */
 void eddy__pipe_room(lua_State *L, eddy__runtime *rt) {
   static const luaL_Reg functions[] = {{"open_pipe", l_open_pipe}, {"pipe", l_pipe}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"peername", l_peername},
                                      {"sockname", l_sockname},
                                      {"fileno", l_fileno},
+                                     {"_hush", l_hush},
                                      {NULL, NULL}};
   eddy__runtime_functions(L, rt, functions);
   eddy__stream_type(L, &type_pipe, methods);

@@ -24,7 +24,7 @@ enum { IN, OUT, ERR };
 
 static const char *const streams[] = {"stdin", "stdout", "stderr"};
 static const char *const all_options[] = {"stdin", "stdout", "stderr", "cwd", "env", "uid", "gid", "detached",
-                                          "group", "pass_fds", "limit", NULL};
+                                          "group", "pass_fds", "limit", "_worker", NULL};
 
 /* What a stream of the child is. */
 enum { INHERIT, PIPE, NOTHING, AS_STDOUT, DESCRIPTOR };
@@ -210,6 +210,7 @@ static plan *check_plan(lua_State *L, const char *program, int arguments, int op
   p->spawn.gid = eddy__option_integer(L, options, "gid", 0, UINT32_MAX, -1);
   p->spawn.session = eddy__option_boolean(L, options, "detached", false);
   p->spawn.group = eddy__option_boolean(L, options, "group", false);
+  p->spawn.blocks_sigint = eddy__option_boolean(L, options, "_worker", false); /* of a ProcessPool */
   p->limit = (size_t)eddy__option_integer(L, options, "limit", 1, (lua_Integer)1 << 40, EDDY_INPUT_LIMIT);
   p->spawn.paths = find_paths(L, program, p->spawn.env);
   for (int i = 0; i < 3; i++) check_stream(L, p, i);
@@ -274,7 +275,8 @@ static int start(lua_State *L, const char *program, const char *name, int argume
   eddy__loop *loop = eddy__loop_running(L, eddy__arg_function(L));
   lua_settop(L, PLAN);
   eddy__process *process = eddy__process_new(L, loop, slash != NULL && slash[1] != '\0' ? slash + 1 : name);
-  process->is_detached = process->handle.is_quiet = p->spawn.session;
+  process->is_detached = p->spawn.session;
+  process->handle.is_quiet = p->spawn.session || p->spawn.blocks_sigint; /* the pool warns for it */
   process->leads_group = p->spawn.group || p->spawn.session;
   int rc = open_streams(L, p, process);
   if (rc == 0) rc = eddy__spawn_start(&p->spawn, &pid, &failed);

@@ -83,9 +83,9 @@ static void arrange(const eddy__spawn *s, int *errors) {
 }
 
 /* Signals do what they do by default; what is ignored stays so, as for any program that is started, but SIGPIPE. */
-static void reset_signals(void) {
+static void reset_signals(bool blocks_sigint) {
   struct sigaction now;
-  sigset_t none;
+  sigset_t blocked;
   for (int i = 1; i < NSIG; i++) {
     if (i == SIGKILL || i == SIGSTOP || sigaction(i, NULL, &now) != 0 || now.sa_handler == SIG_DFL) continue;
     if (now.sa_handler == SIG_IGN && i != SIGPIPE) continue;
@@ -93,8 +93,9 @@ static void reset_signals(void) {
     now.sa_handler = SIG_DFL;
     (void)sigaction(i, &now, NULL);
   }
-  sigemptyset(&none);
-  (void)sigprocmask(SIG_SETMASK, &none, NULL);
+  sigemptyset(&blocked);
+  if (blocks_sigint) sigaddset(&blocked, SIGINT);
+  (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
 /* The library's setuid would have all threads of the process do it, and these are the parent's. */
@@ -125,7 +126,7 @@ static void become(const eddy__spawn *s, int errors) {
   arrange(s, &errors);
   if (s->cwd != NULL && chdir(s->cwd) != 0) fail(errors, IN_CHDIR);
   change_user(s, errors);
-  reset_signals();
+  reset_signals(s->blocks_sigint);
   int error = ENOENT;
   bool is_search = s->paths[0] != NULL && s->paths[1] != NULL;
   for (const char *const *path = s->paths; *path != NULL; path++) {

@@ -33,6 +33,7 @@ typedef struct eddy__spawn {
   int64_t uid, gid;         /* -1: ours */
   bool session;             /* of its own, without a terminal */
   bool group;               /* a process group of its own */
+  bool blocks_sigint;       /* until it unblocks it itself */
 } eddy__spawn;
 
 /* Starts it. Returns 0, or a libuv code, with what has failed ("execve", "chdir", "fork", …) in *syscall. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 #endif
 
@@ -119,8 +120,8 @@ static void watch(void *fd) {
   _exit(0);
 }
 
-/* _wire.watch(fd): in a worker process: it ends, whatever it does, soon after the other end of the pipe was closed
- *   [-0, +0, v] */
+/* _wire.watch(fd): in a worker process: it ends, whatever it does, soon after the other end of the pipe was closed.
+ * And SIGINT may come, which was blocked from the spawn on.   [-0, +0, v] */
 static int l_watch(lua_State *L) {
   uv_thread_t thread;
   eddy__signals before;
@@ -130,6 +131,10 @@ static int l_watch(lua_State *L) {
   eddy__stop_restore_signals(&before);
   if (rc < 0) return eddy__raise(L, rc, "start a thread");
   pthread_detach(thread);
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
   return 0;
 }
 

@@ -91,7 +91,7 @@ function ThreadPool:close() end
 
 ---@class eddy.ProcessPoolOptions
 ---@field workers? integer at most so many processes; one per core. They are started when they are needed, and kept
----@field init? function called in each process before its first call
+---@field init? function called in each process before its first call; when it fails, the pool is broken
 ---@field queue? integer at most so many calls wait for a process: then `submit` waits. Without it there is no limit
 ---@field command? string[] a program and arguments that run the Lua code which is put behind them, such as
 ---`{ "lua5.4", "-e" }`. Without it, this program if it is `eddy` or `lua`, else `eddy` from the PATH
@@ -111,8 +111,8 @@ function eddy.ProcessPool(options) end
 local ProcessPool = {}
 
 ---As ThreadPool:submit.
----Raises RuntimeError when the pool is closed, also while it waits; an error that names what cannot be moved. The Task
----raises OSError when no process can be started.
+---Raises RuntimeError when the pool is closed, BrokenWorkerError when `init` has failed, each also while it waits; an
+---error that names what cannot be moved. The Task raises OSError when no process can be started.
 ---@async
 ---@param f function
 ---@param ... any
