@@ -5,6 +5,9 @@ local misuse = require "spec.support.misuse"
 
 require("eddy.busted").timeout = 2
 
+setup(function() warn "@off" end)      -- of the scopes that closed loops leave behind
+teardown(function() warn "@on" end)
+
 local RuntimeError = eddy.RuntimeError
 
 -- --- Closed ---------------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ local endings = {
   future = function(future) future:cancel() end,
   handle = function(handle) handle:cancel() end,
   coro = function(coro) pcall(coro.close, coro) end,
-  scope = function(scope) pcall(getmetatable(scope).__close, scope) end,
+  scope = function(scope) pcall(function() local _ <close> = scope end) end,
 }
 
 local function running_loop()
