@@ -164,8 +164,7 @@ describe("Any value raised as an error #plain", function()
   end)
 
   it("may be nil", function()
-    local ok, err = pcall(eddy.run, function() return eddy.await(eddy.create_task(error, nil)) end)
-    assert.is_false(ok)
+    local err = raised(eddy.run, function() return eddy.await(eddy.create_task(error, nil)) end)
     assert.is_nil(err)
   end)
 

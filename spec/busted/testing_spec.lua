@@ -1,5 +1,6 @@
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 describe("eddy.testing.virtual_clock #plain", function()
   it("runs a function on virtual time and returns its results", function()
@@ -30,8 +31,7 @@ describe("eddy.testing.virtual_clock #plain", function()
 
   it("raises what the function raises", function()
     local value = {}
-    local ok, err = pcall(testing.virtual_clock, function() error(value) end)
-    assert.is_false(ok)
+    local err = calls.raised(testing.virtual_clock, function() error(value) end)
     assert.equal(value, err)
   end)
 end)

@@ -505,9 +505,7 @@ describe("waiting where nothing can be suspended #virtual", function()
 
   -- The same, without a pcall between the wait and the place.
   local function direct(f)
-    local ok, err = pcall(f, function() eddy.sleep(1) return true end)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError), tostring(err))
+    local err = calls.raised_as(eddy.RuntimeError, f, function() eddy.sleep(1) return true end)
     return err.message
   end
 

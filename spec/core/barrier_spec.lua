@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 local turn = testing.checkpoint
 
@@ -126,9 +127,7 @@ describe("eddy.Barrier", function()
     barrier:abort()
     assert.is_true(barrier.broken)
     assert.same({ "broken", "broken" }, results(tasks))
-    local ok, err = pcall(barrier.wait, barrier)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.BrokenBarrierError))
+    local err = calls.raised_as(eddy.BrokenBarrierError, barrier.wait, barrier)
     assert.is_true(eddy.is_error(err, eddy.RuntimeError))
     barrier:reset()
     assert.is_false(barrier.broken)

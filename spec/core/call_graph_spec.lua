@@ -1,6 +1,7 @@
 -- Who awaits whom, and where: eddy.capture_call_graph, format_call_graph, print_call_graph.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 local tasks   -- the tasks of a test, which end with it
 
@@ -218,9 +219,7 @@ end)
 describe("eddy.capture_call_graph #plain", function()
   it("needs a loop that runs, or a future", function()
     for _, f in ipairs { eddy.capture_call_graph, eddy.format_call_graph, eddy.print_call_graph } do
-      local ok, err = pcall(f)
-      assert.is_false(ok)
-      assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+      calls.raised_as(eddy.RuntimeError, f)
     end
     local task = eddy.run(eddy.current_task)
     assert.same({}, eddy.capture_call_graph(task).awaited_by)

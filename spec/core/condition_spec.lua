@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 local turn = testing.checkpoint
 
@@ -82,13 +83,9 @@ describe("eddy.Condition", function()
   it("raises when its lock is not held", function()
     local condition = eddy.Condition()
     for _, name in ipairs { "wait", "notify", "notify_all" } do
-      local ok, err = pcall(condition[name], condition)
-      assert.is_false(ok)
-      assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+      calls.raised_as(eddy.RuntimeError, condition[name], condition)
     end
-    local ok, err = pcall(condition.wait_for, condition, function() return true end)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    calls.raised_as(eddy.RuntimeError, condition.wait_for, condition, function() return true end)
   end)
 
   it("shares a lock with others", function()
@@ -227,9 +224,7 @@ describe("eddy.Condition", function()
     local condition = eddy.Condition()
     local start = eddy.time()
     condition:acquire()
-    local ok, err = pcall(eddy.timeout, 5, condition.wait, condition)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.TimeoutError))
+    calls.raised_as(eddy.TimeoutError, eddy.timeout, 5, condition.wait, condition)
     assert.is_true(condition:locked())
     assert.is_true(math.abs(eddy.time() - start - 5) < 1e-6)
     condition:release()
@@ -307,8 +302,7 @@ describe("condition:wait_for", function()
   it("passes on what the predicate raises, with the lock held", function()
     local condition, reason = eddy.Condition(), {}
     condition:acquire()
-    local ok, err = pcall(condition.wait_for, condition, function() error(reason) end)
-    assert.is_false(ok)
+    local err = calls.raised(condition.wait_for, condition, function() error(reason) end)
     assert.equal(reason, err)
     assert.is_true(condition:locked())
   end)

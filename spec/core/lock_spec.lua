@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 local turn = testing.checkpoint
 
@@ -46,9 +47,7 @@ describe("eddy.Lock", function()
 
   it("cannot be released when nobody holds it", function()
     local lock = eddy.Lock()
-    local ok, err = pcall(lock.release, lock)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    calls.raised_as(eddy.RuntimeError, lock.release, lock)
     assert.is_false(lock:locked())
   end)
 
@@ -138,9 +137,7 @@ describe("eddy.Lock", function()
   it("lets a wait run out of time #virtual", function()
     local lock = eddy.Lock()
     lock:acquire()
-    local ok, err = pcall(eddy.timeout, 5, lock.acquire, lock)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.TimeoutError))
+    calls.raised_as(eddy.TimeoutError, eddy.timeout, 5, lock.acquire, lock)
     lock:release()
     assert.is_true(lock:acquire())
   end)
@@ -262,8 +259,7 @@ describe("lock:with", function()
 
   it("releases on an error, which it passes on as it is", function()
     local lock, reason = eddy.Lock(), {}
-    local ok, err = pcall(lock.with, lock, error, reason)
-    assert.is_false(ok)
+    local err = calls.raised(lock.with, lock, error, reason)
     assert.equal(reason, err)
     assert.is_false(lock:locked())
   end)
@@ -300,9 +296,7 @@ describe("a Lock outside of tasks #plain", function()
   it("is taken when it is free; waiting for it needs a task", function()
     local lock = eddy.Lock()
     assert.is_true(lock:acquire())
-    local ok, err = pcall(lock.acquire, lock)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    local err = calls.raised_as(eddy.RuntimeError, lock.acquire, lock)
     assert.matches("'acquire' needs a running task", tostring(err))
     lock:release()
     assert.equal(3, lock:with(function() return 3 end))
@@ -328,9 +322,7 @@ describe("a Lock outside of tasks #plain", function()
       log[#log + 1] = "first"
     end)
     first:run_until_complete(function() turn() end)
-    local ok, err = pcall(eddy.run, lock.acquire, lock)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    local err = calls.raised_as(eddy.RuntimeError, eddy.run, lock.acquire, lock)
     assert.matches("another loop", tostring(err))
     lock:release()
     first:run_until_complete(task)

@@ -19,12 +19,7 @@ local function output_of(source)
 end
 
 -- The RuntimeError that f(...) raises, as text.
-local function misuse(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, eddy.RuntimeError), tostring(err))
-  return err.message
-end
+local function misuse(f, ...) return calls.raised_as(eddy.RuntimeError, f, ...).message end
 
 describe("loop:call_soon #virtual", function()
   it("calls in the next turn, first come first served", function()
@@ -184,8 +179,7 @@ describe("loop:run_until_complete #plain", function()
 
   it("raises the error of what it ran, the same value", function()
     local boom = { "boom" }
-    local ok, err = pcall(loop.run_until_complete, loop, function() error(boom) end)
-    assert.is_false(ok)
+    local err = calls.raised(loop.run_until_complete, loop, function() error(boom) end)
     assert.equal(boom, err)
   end)
 

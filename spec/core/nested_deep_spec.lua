@@ -1,6 +1,7 @@
 -- Coroutines that resume each other, one inside the other, further than the C stack reaches.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 local co = eddy.coroutine
 
 -- Calls bottom(...) n coroutines further in, each made by wrap or by create and resume.
@@ -40,8 +41,7 @@ for name, nest in pairs { wrap = by_wrap, resume = by_resume } do
 
       it(depth .. " passes an error out, the same value", function()
         local value = {}
-        local ok, err = pcall(nest, depth, function() eddy.sleep(0) error(value) end)
-        assert.is_false(ok)
+        local err = calls.raised(nest, depth, function() eddy.sleep(0) error(value) end)
         assert.equal(value, err)
       end)
 
@@ -53,8 +53,7 @@ for name, nest in pairs { wrap = by_wrap, resume = by_resume } do
         end)
         eddy.sleep(1)
         task:cancel("enough")
-        local ok, err = pcall(eddy.await, task)
-        assert.is_false(ok)
+        local err = calls.raised(eddy.await, task)
         assert.equal("enough", err.message)
         assert.same({ 2 }, closed)
       end)
@@ -141,8 +140,7 @@ describe("deeply nested coroutines", function()
   it("nested without end are an error that can be caught", function()
     local function nest() return co.wrap(nest)() end
     for _ = 1, 2 do
-      local ok, err = pcall(nest)
-      assert.is_false(ok)
+      local err = calls.raised(nest)
       assert.matches("C stack overflow", err, 1, true)
     end
     assert.equal(7, by_wrap(20, function() eddy.sleep(0) return 7 end))
@@ -193,8 +191,7 @@ describe("a script that meddles with deeply nested coroutines", function()
     it(("closes number %d of them while they wait: those around it get an error #virtual"):format(place), function()
       local list, task = waiting(40)
       assert.is_true(coroutine.close(list[place]))
-      local ok, err = pcall(eddy.await, task)
-      assert.is_false(ok)
+      local err = calls.raised(eddy.await, task)
       assert.matches("cannot resume dead coroutine", tostring(err), 1, true)
     end)
 

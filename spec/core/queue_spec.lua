@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 local turn = testing.checkpoint
 
@@ -28,11 +29,7 @@ local function outcome(task)
   return tostring(result):match("^%a+")
 end
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 local function drain(queue)
   local items = {}
@@ -526,8 +523,7 @@ describe("eddy.PriorityQueue", function()
       if item == "bad" then error(reason) end
       if item ~= "none" then return #item end
     end })
-    local ok, err = pcall(queue.put, queue, "bad")
-    assert.is_false(ok)
+    local err = calls.raised(queue.put, queue, "bad")
     assert.equal(reason, err)
     assert.error_matches(function() queue:put("none") end, "bad argument #1 to 'put' %(its key is nil%)")
     assert.is_true(queue:empty())
@@ -585,9 +581,7 @@ describe("eddy.PriorityQueue", function()
       return a.value < b.value
     end }
     queue:put(setmetatable({ value = 1 }, meta))
-    local ok, err = pcall(queue.put, queue, setmetatable({ value = 2 }, meta))
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.QueueShutDown))
+    calls.raised_as(eddy.QueueShutDown, queue.put, queue, setmetatable({ value = 2 }, meta))
     assert.equal(1, queue:qsize())
   end)
 

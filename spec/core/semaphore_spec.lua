@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 local turn = testing.checkpoint
 
@@ -169,9 +170,7 @@ describe("eddy.BoundedSemaphore", function()
     local semaphore = eddy.BoundedSemaphore(2)
     semaphore:acquire()
     semaphore:release()
-    local ok, err = pcall(semaphore.release, semaphore)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    calls.raised_as(eddy.RuntimeError, semaphore.release, semaphore)
     assert.equal("<BoundedSemaphore unlocked, value:2>", tostring(semaphore))
   end)
 

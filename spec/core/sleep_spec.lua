@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
 describe("eddy.sleep #virtual", function()
   it("returns after the delay", function()
@@ -94,9 +95,7 @@ describe("eddy.sleep #virtual", function()
     end)
     eddy.sleep(1)
     task:cancel("enough")
-    local ok, err = pcall(eddy.await, task)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.CancelledError))
+    local err = calls.raised_as(eddy.CancelledError, eddy.await, task)
     assert.equal("enough", err.message)
     assert.equal(1, woken_at)
   end)
@@ -178,9 +177,7 @@ describe("eddy.sleep #plain", function()
   end)
 
   it("needs a running task", function()
-    local ok, err = pcall(eddy.sleep, 1)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    local err = calls.raised_as(eddy.RuntimeError, eddy.sleep, 1)
     assert.equal("RuntimeError: 'sleep' needs a running task; start one with eddy.run(f)", tostring(err))
   end)
 end)

@@ -138,8 +138,7 @@ describe("a Task's end #virtual", function()
         error(value, 0)
       end)
       for _ = 1, 2 do
-        local ok, err = pcall(eddy.await, task)
-        assert.is_false(ok)
+        local err = calls.raised(eddy.await, task)
         assert.is_true(rawequal(value, err))
       end
       assert.is_true(rawequal(value, task:exception()))

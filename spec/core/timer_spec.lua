@@ -1,6 +1,7 @@
 -- loop:call_later, loop:call_at and the Handles that they return.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 describe("loop:call_later #virtual", function()
   local loop, log
@@ -94,8 +95,7 @@ describe("loop:call_later #virtual", function()
   it("names what is wrong", function()
     loop = eddy.get_running_loop()
     local function expect(message, ...)
-      local ok, err = pcall(function(...) return (loop:call_later(...)) end, ...)
-      assert.is_false(ok)
+      local err = calls.raised(function(...) return (loop:call_later(...)) end, ...)
       assert.equal(message, err:match("bad argument.*"))
     end
     expect("bad argument #1 to 'call_later' (NaN is not a time)", 0 / 0, print)

@@ -1,4 +1,5 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 local fs = eddy.fs
 
 require("eddy.busted").timeout = 30
@@ -224,8 +225,7 @@ describe("the turns of a file", function()
     end)
     for _ = 1, 3 do eddy.sleep(0) end
     local _ = ("x"):gsub("x", function() local _ <close> = f end)
-    local ok, err = pcall(reader.await, reader)
-    assert.is_false(ok)
+    local err = calls.raised(reader.await, reader)
     assert.equal("RuntimeError: 'read' on a closed file (" .. dir .. "/f)", tostring(err))
   end)
 

@@ -1,6 +1,7 @@
 local eddy = require "eddy"
 local fs = eddy.fs
 local names = require("spec.support.files").names
+local calls = require "spec.support.calls"
 
 -- A folder that the test removes.
 local function folder()
@@ -11,12 +12,7 @@ local function folder()
   return dir
 end
 
-local function code(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, eddy.OSError))
-  return err.code
-end
+local function code(f, ...) return calls.raised_as(eddy.OSError, f, ...).code end
 
 describe("eddy.fs.read_file", function()
   it("reads all of it", function()

@@ -1,6 +1,7 @@
 local eddy = require "eddy"
 local fs = eddy.fs
 local names = require("spec.support.files").names
+local calls = require "spec.support.calls"
 
 -- A folder that the test removes.
 local function folder()
@@ -9,12 +10,7 @@ local function folder()
   return dir
 end
 
-local function failure(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, eddy.OSError), tostring(err))
-  return err
-end
+local function failure(f, ...) return calls.raised_as(eddy.OSError, f, ...) end
 
 local function octal(text) return tonumber(text, 8) end
 
@@ -344,13 +340,13 @@ describe("eddy.fs", function()
   end)
 
   it("checks the paths of all functions", function()
-    local calls = { rename = "x", link = "x", symlink = "x", copy = "x", readlink = nil }
+    local of_two = { rename = "x", link = "x", symlink = "x", copy = "x", readlink = nil }
     for _, name in ipairs { "rename", "link", "symlink", "copy", "readlink", "realpath", "chmod", "chown", "utime",
       "access", "truncate", "statfs", "rmdir", "mkdtemp", "mkstemp", "walk", "watch" } do
       local f = fs[name]
       assert.error_matches(function() f() end, "bad argument #1 .*string expected, got no value", nil, name)
       assert.error_matches(function() f("a\0b") end, "zero byte", nil, name)
-      if calls[name] then
+      if of_two[name] then
         assert.error_matches(function() f("x", "a\0b") end, "bad argument #2 .*zero byte")
         assert.error_matches(function() f("x", {}) end, "bad argument #2")
       end

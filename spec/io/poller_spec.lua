@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local support = require "spec.command.support"
+local calls = require "spec.support.calls"
 
 local function fifo()
   local path = os.tmpname()
@@ -321,9 +322,7 @@ end)
 
 describe("add_reader refuses", function()
   local function code(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.OSError), tostring(err))
+    local err = calls.raised_as(eddy.OSError, f, ...)
     return err.code, err.syscall
   end
 
@@ -373,9 +372,7 @@ describe("add_reader refuses", function()
   it("the descriptor of a stream", function()
     local reader, writer = eddy.pipe()
     for _, stream in ipairs { reader, writer, reader:fileno(), writer:fileno() } do
-      local ok, err = pcall(loop().add_reader, loop(), stream, print)
-      assert.is_false(ok)
-      assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+      local err = calls.raised_as(eddy.RuntimeError, loop().add_reader, loop(), stream, print)
       assert.matches("'add_reader': descriptor %d+ is that of a stream", err.message)
     end
     reader:close()

@@ -2,14 +2,11 @@
 
 local eddy = require "eddy"
 local support = require "spec.command.support"
+local calls = require "spec.support.calls"
 
 local exec, shell = eddy.create_subprocess_exec, eddy.create_subprocess_shell
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised = calls.raised
 
 local function is_there(pid) return os.execute(("kill -0 %d 2>/dev/null"):format(pid)) == true end
 

@@ -1,4 +1,5 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 -- A server that answers with f and is closed with the test.
 local function server(f, options)
@@ -70,9 +71,7 @@ describe("eddy.open_connection", function()
 
   it("raises what the system says", function()
     local port = free_port()
-    local ok, err = pcall(eddy.open_connection, "127.0.0.1", port)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.OSError))
+    local err = calls.raised_as(eddy.OSError, eddy.open_connection, "127.0.0.1", port)
     assert.same({ "ECONNREFUSED", "connect", "127.0.0.1:" .. port }, { err.code, err.syscall, err.address })
     assert.matches("ECONNREFUSED", tostring(err), 1, true)
   end)

@@ -1,12 +1,9 @@
 -- eddy.open_datagram, between sockets of this host.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raised(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local raised = calls.raised
 
 local function os_error(code, f, ...)
   local err = raised(f, ...)

@@ -3,6 +3,7 @@
 
 local eddy = require "eddy"
 local misuse = require "spec.support.misuse"
+local calls = require "spec.support.calls"
 
 require("eddy.busted").timeout = 5
 
@@ -57,8 +58,7 @@ for _, type in ipairs(TYPES) do
           assert.matches("^call:37: ", outcome.error)
         end
         local impostor = setmetatable({}, { __index = object })
-        local ok, err = pcall(impostor[method], impostor)
-        assert.is_false(ok)
+        local err = calls.raised(impostor[method], impostor)
         assert.matches("expected, got table", err)
       end
       type.close(object)
@@ -123,8 +123,7 @@ for _, type in ipairs(TYPES) do
       warn "@on"
       meta.__gc(object)
       for method, arguments in pairs(type.methods) do
-        local ok, err = pcall(functions[method], object, table.unpack(arguments))
-        assert.is_false(ok)
+        local err = calls.raised(functions[method], object, table.unpack(arguments))
         assert.matches("was collected", err)
       end
       assert.is_false((pcall(tostring, object)))
@@ -165,9 +164,7 @@ describe("Functions that need a loop", function()
   }
   it("say so where there is none #plain", function()
     for _, call in ipairs(NEED) do
-      local ok, err = pcall(eddy[call[1]], table.unpack(call, 2))
-      assert.is_false(ok)
-      assert.is_true(eddy.is_error(err, eddy.RuntimeError), tostring(err))
+      calls.raised_as(eddy.RuntimeError, eddy[call[1]], table.unpack(call, 2))
     end
   end)
 
@@ -176,8 +173,7 @@ describe("Functions that need a loop", function()
     loop:close()
     for method, arguments in pairs { add_signal_handler = { "SIGUSR1", print }, remove_signal_handler = { "SIGUSR1" },
       add_reader = { 0, print }, remove_reader = { 0 }, add_writer = { 1, print }, remove_writer = { 1 } } do
-      local ok, err = pcall(loop[method], loop, table.unpack(arguments))
-      assert.is_false(ok)
+      local err = calls.raised(loop[method], loop, table.unpack(arguments))
       assert.is_true(eddy.is_error(err, eddy.RuntimeError), method)
       for _, wrong in ipairs(WRONG) do
         local text = tostring(misuse.try(("method(%s)"):format(wrong), { method = loop[method],

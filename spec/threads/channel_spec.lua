@@ -1,14 +1,11 @@
 -- eddy.Channel: messages between tasks, loops and threads.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 require("eddy.busted").timeout = 60
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 local function settle() for _ = 1, 5 do eddy.sleep(0) end eddy.sleep(0.001) end
 
@@ -164,8 +161,7 @@ describe("a Channel within a loop", function()
     assert.has_error(function() ch:send() end, "bad argument #1 to 'send' (nil cannot be sent)")
     assert.has_error(function() eddy.Channel(-1) end)
     assert.has_error(function() eddy.Channel("x") end)
-    local ok, err = pcall(ch.send, ch, { file = io.stdout })
-    assert.is_false(ok)
+    local err = calls.raised(ch.send, ch, { file = io.stdout })
     assert.is_truthy(tostring(err):find("argument 1.file", 1, true), err)
     assert.equal(0, #ch)
     ch:send(false)

@@ -1,6 +1,7 @@
 -- What moves between states, as a script sees it: by channels and to_thread. (spec/embed/move.lua has the details.)
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 -- What arrives when it is sent through a channel.
 local function moved(value)
@@ -9,11 +10,7 @@ local function moved(value)
   return channel:recv()
 end
 
-local function refusal(f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  return err
-end
+local refusal = calls.raised
 
 describe("What is sent", function()
   it("arrives as a copy, with its cycles and what is shared in it", function()

@@ -1,12 +1,9 @@
 -- eddy.ThreadPool.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 describe("a ThreadPool", function()
   it("gives a Task for each call", function()
@@ -84,9 +81,7 @@ describe("a ThreadPool", function()
 
   it("is broken when init fails", function()
     local pool <close> = eddy.ThreadPool { workers = 1, init = function() error("no such thing", 0) end }
-    local ok, err = pcall(eddy.run_in_executor, pool, print)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.BrokenWorkerError))
+    local err = calls.raised_as(eddy.BrokenWorkerError, eddy.run_in_executor, pool, print)
     assert.is_truthy(err.message:find("no such thing", 1, true))
     raises(eddy.BrokenWorkerError, function() pool:submit(print) end)
   end)

@@ -1,12 +1,12 @@
 -- eddy.ProcessPool: calls in other processes.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 require("eddy.busted").timeout = 60
 
 local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
+  local err = calls.raised(f, ...)
   assert.is_true(class == nil or eddy.is_error(err, class), tostring(err))
   return err
 end

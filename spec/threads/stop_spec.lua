@@ -1,14 +1,11 @@
 -- Stopping a call in another thread.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 require("eddy.busted").timeout = 60
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 -- Starts f(channel, ...) in a thread and cancels it when it has sent something. Returns what the await raised, how
 -- long that took and the channel.
@@ -18,8 +15,7 @@ local function cancel_when_begun(f, ...)
   channel:recv()
   local before = eddy.time()
   task:cancel("enough")
-  local ok, err = pcall(eddy.await, task)
-  assert.is_false(ok)
+  local err = calls.raised(eddy.await, task)
   return err, eddy.time() - before, channel
 end
 
@@ -190,8 +186,7 @@ end
 local function assert_stopped(seconds, f)
   local pool <close>, task = cancel_into(f)
   local before = eddy.time()
-  local ok, err = pcall(eddy.wait_for, task, 20)
-  assert.is_false(ok)
+  local err = calls.raised(eddy.wait_for, task, 20)
   assert_cancelled(err)
   local took = eddy.time() - before
   assert.is_true(took > 0.9 * seconds and took < seconds + 4, took)

@@ -1,14 +1,11 @@
 -- eddy.thread: a thread of its own for one call.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 require("eddy.busted").timeout = 60
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 describe("eddy.thread", function()
   it("gives a Task with the results of the call", function()

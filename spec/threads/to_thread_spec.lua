@@ -2,12 +2,9 @@
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local calls = require "spec.support.calls"
 
-local function raises(class, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok)
-  assert.is_true(eddy.is_error(err, class), tostring(err))
-end
+local raises = calls.raised_as
 
 describe("eddy.to_thread", function()
   it("returns what the function returns in another thread", function()
@@ -50,9 +47,9 @@ describe("eddy.to_thread", function()
       if what then what() else assert.same({ i, i % 5 == 3 }, { task:result() }) end
     end
     for i = 1, 40 do call(i) end
-    local calls = {}
-    for i = 1, 80 do calls[i] = function() call(i) end end
-    eddy.gather(calls)
+    local all = {}
+    for i = 1, 80 do all[i] = function() call(i) end end
+    eddy.gather(all)
   end)
 
   it("serves one loop after the other #plain", function()
@@ -167,16 +164,15 @@ describe("eddy.to_thread", function()
   end)
 
   it("names results that cannot be moved", function()
-    local ok, err = pcall(eddy.to_thread, function() return 1, io.tmpfile() end)
-    assert.is_false(ok)
+    local err = calls.raised(eddy.to_thread, function() return 1, io.tmpfile() end)
     assert.is_truthy(tostring(err):find("result 2", 1, true), err)
     assert.equal(1, eddy.to_thread(function() return 1 end))
   end)
 
   it("gives the text of an error that cannot be moved", function()
-    local ok, err = pcall(eddy.to_thread, function() error({ file = io.stdout, message = "lost" }) end)
-    assert.is_false(ok)
-    assert.is_true(eddy.is_error(err, eddy.RuntimeError))
+    local err = calls.raised_as(eddy.RuntimeError, eddy.to_thread, function()
+      error({ file = io.stdout, message = "lost" })
+    end)
     assert.is_truthy(err.message:find("lost", 1, true), err.message)
   end)
 
@@ -199,8 +195,7 @@ describe("eddy.to_thread", function()
   end)
 
   it("does not let a call end the process", function()
-    local ok, err = pcall(eddy.to_thread, os.exit, 3)
-    assert.is_false(ok)
+    local err = calls.raised(eddy.to_thread, os.exit, 3)
     assert.is_truthy(tostring(err):find("os.exit", 1, true))
   end)
 
