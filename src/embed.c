@@ -148,6 +148,7 @@ static int open_protected(lua_State *L) {
   eddy__mailbox *box = eddy__mailbox_of(loop);
   if (box == NULL) return luaL_error(L, "not enough memory");
   o->host->box = eddy__mailbox_retain(box);
+  if (all.uv_loop == NULL) eddy__loop_listen(loop); /* a host may sleep before it pumps */
   lua_setiuservalue(L, 2, 1);
   lua_settop(L, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, o->host);

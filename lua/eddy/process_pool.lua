@@ -37,7 +37,12 @@ end
 
 local function start(self)
   local input, requests = eddy.pipe()
-  local replies, output = eddy.pipe()
+  local made, replies, output = pcall(eddy.pipe)
+  if not made then
+    input:close()
+    requests:close()
+    error(replies, 0)
+  end
   requests:_hush()
   replies:_hush()
   local code = ("package.path, package.cpath = %q, %q\nlocal eddy = require 'eddy'\n"
@@ -189,10 +194,14 @@ local function expect_open(self, who, level)
   expect_sound(self, who)
 end
 
+local function check_self(self, name, level)
+  if getmetatable(self) == ProcessPool then return end
+  error(("calling '%s' on bad self (ProcessPool expected, got %s)"):format(name,
+    self == nil and "no value" or type(self)), level + 1)
+end
+
 local function check(self, name, f)
-  if getmetatable(self) ~= ProcessPool then
-    error(("calling '%s' on bad self (ProcessPool expected, got %s)"):format(name, type(self)), 3)
-  end
+  check_self(self, name, 3)
   expect_open(self, name, 3)
   if type(f) ~= "function" then
     error(("bad argument #1 to '%s' (function expected, got %s)"):format(name, f == nil and "no value" or type(f)), 3)
@@ -261,11 +270,19 @@ end
 function ProcessPool:map(f, list, options)
   check(self, "map", f)
   if type(list) ~= "table" then error("bad argument #2 to 'map' (table expected, got " .. type(list) .. ")", 2) end
+  if options ~= nil and type(options) ~= "table" then
+    error("bad argument #3 to 'map' (table expected, got " .. type(options) .. ")", 2)
+  end
   for key in pairs(options or {}) do
     if key ~= "chunk" then error(("bad argument #3 to 'map' (unknown option '%s')"):format(tostring(key)), 2) end
   end
-  local chunk = options and options.chunk or 0
-  return (require "eddy.pool".map(self, f, list, chunk, self._size, call_for_map))
+  local chunk = options and options.chunk
+  if chunk ~= nil and math.type(chunk) ~= "integer" then
+    error(("bad argument #3 to 'map' (option 'chunk': integer expected, got %s)"):format(type(chunk)), 2)
+  elseif chunk and chunk < 1 then
+    error(("bad argument #3 to 'map' (option 'chunk': %d is out of range)"):format(chunk), 2)
+  end
+  return (require "eddy.pool".map(self, f, list, chunk or 0, self._size, call_for_map))
 end
 
 local function end_all(self, quit)
@@ -285,6 +302,7 @@ end
 
 --- Takes no more calls, waits for those that were submitted, ends the processes.
 function ProcessPool:close()
+  check_self(self, "close", 2)
   local ok, err = pcall(end_all, self, false)
   if ok then return end
   eddy.shield(function() end_all(self, true) end)
@@ -324,6 +342,12 @@ local function new(options)
   for _, name in ipairs { "workers", "queue" } do
     if options[name] and options[name] < 1 then
       error(("bad argument #1 to 'ProcessPool' (option '%s': %d is out of range)"):format(name, options[name]), 2)
+    end
+  end
+  for i = 1, options.command and math.max(#options.command, 1) or 0 do
+    if type(options.command[i]) ~= "string" then
+      error(("bad argument #1 to 'ProcessPool' (option 'command': item %d: string expected, got %s)"):format(i,
+        type(options.command[i])), 2)
     end
   end
   local size, caller = options.workers or wire.CPUS, debug.getinfo(2, "Sl")

@@ -51,6 +51,86 @@ static void virtual_clock(void) {
   lua_close(L);
 }
 
+/* Pumps until the Task at the top has ended, in so many frames at most; sleeps between two of them. */
+static void pump_and_sleep(eddy_loop *loop, lua_State *L, int most) {
+  while (eddy_status(L, -1) == EDDY_PENDING) {
+    eddy_pump(loop, L, 0.005);
+#ifndef _WIN32
+    struct pollfd wake = {.fd = eddy_backend_fd(loop), .events = POLLIN};
+    int timeout = eddy_backend_timeout(loop);
+    if (eddy_status(L, -1) != EDDY_PENDING) break;
+    CHECK(poll(&wake, 1, timeout >= 0 ? timeout : 10000) == 1 || timeout >= 0);
+    CHECK(--most > 0);
+#endif
+  }
+  (void)most;
+}
+
+/* While a thread works, time stands still, and the host sleeps; before it jumps, sockets are asked. */
+static void virtual_clock_waits(void) {
+  lua_State *L = new_state();
+  eddy_options options = {.size = sizeof options, .virtual_clock = 1};
+  eddy_loop *loop = open_loop(L, &options);
+  spawn(loop, L, "=waits",
+        "local eddy = require 'eddy'\n"
+        "local loop = eddy.get_running_loop()\n"
+        "eddy.wait_for(function() return eddy.to_thread(os.execute, 'sleep 0.1') end, 1)\n"
+        "assert(loop:time() == 0)\n"
+        "local reader, writer = eddy.pipe()\n"
+        "local task = eddy.create_task(reader.read_exactly, reader, 1)\n"
+        "eddy.sleep(0)\n"
+        "writer:write 'x'\n"
+        "assert(eddy.wait_for(task, 1) == 'x')\n"
+        "reader:close() writer:close()\n"
+        "local begun = eddy.Channel(1)\n"
+        "local call = eddy.create_task(eddy.to_thread, function(ch)\n"
+        "  ch:send(1)\n"
+        "  os.execute 'exec sleep 3 >/dev/null 2>&1 </dev/null'\n"
+        "end, begun)\n"
+        "begun:recv()\n"
+        "local before = os.time()\n"
+        "call:cancel()\n"
+        "pcall(eddy.await, call)\n"
+        "assert(os.time() - before < 3)\n"
+        "return 1\n");
+  pump_and_sleep(loop, L, 60);
+  CHECK(result_of(loop, L) == 1);
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+}
+
+/* Nothing but a thread is at work: its result wakes the host. */
+static void threads_wake(void) {
+  lua_State *L = new_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  spawn(loop, L, "=calls", "for i = 1, 3 do require('eddy').to_thread(os.execute, 'sleep 0.05') end return 1");
+  pump_and_sleep(loop, L, 20);
+  CHECK(result_of(loop, L) == 1);
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+}
+
+static void on_post(lua_State *L, void *data) { (void)L, *(int *)data = 1; }
+
+/* So does a post, before the first frame, too. */
+static void posts_wake(void) {
+#ifndef _WIN32
+  lua_State *L = new_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  for (int i = 0; i < 3; i++) {
+    int told = 0;
+    struct pollfd wake = {.fd = eddy_backend_fd(loop), .events = POLLIN};
+    CHECK_INT(0, poll(&wake, 1, 0));
+    eddy_post(loop, on_post, &told);
+    CHECK_INT(1, poll(&wake, 1, 10000));
+    eddy_pump(loop, L, 0);
+    CHECK_INT(1, told);
+  }
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+#endif
+}
+
 /* Time passes. The host sleeps until the loop wants to be pumped: no frame is drawn in vain, or hardly one. */
 static void real_clock(void) {
   lua_State *L = new_state();
@@ -117,6 +197,9 @@ static void failing_task(void) {
 
 int main(void) {
   virtual_clock();
+  virtual_clock_waits();
+  threads_wake();
+  posts_wake();
   real_clock();
   budget();
   failing_task();

@@ -128,6 +128,69 @@ for name, make in pairs(WAITS) do
   end)
 end
 
+-- The box of the call that the task waits for: on the stack of one of its C functions.
+local function find_call(coro)
+  for level = 0, 9 do
+    for i = 1, debug.getinfo(coro, level) and 200 or 0 do
+      local name, value = debug.getlocal(coro, level, i)
+      if not name then break end
+      local meta = type(value) == "userdata" and debug.getmetatable(value)
+      if meta and meta.__name == "eddy.call" then return value end
+    end
+  end
+end
+
+local PAUSE = "sleep 0.2"
+
+local THREADS = {
+  ["to_thread"] = function()
+    return function() return eddy.to_thread(os.execute, PAUSE) end, find_call
+  end,
+  ["to_thread in a full queue"] = function()
+    local pool = eddy.ThreadPool { workers = 1, queue = 1 }
+    for _ = 1, 2 do pool:submit(os.execute, PAUSE):add_done_callback(function(t) t:exception() end) end
+    return function() return eddy.run_in_executor(pool, os.execute, PAUSE) end, find_call, function() pool:close() end
+  end,
+  ["submit, for room"] = function()
+    local pool = eddy.ThreadPool { workers = 1, queue = 1 }
+    local tasks = { pool:submit(os.execute, PAUSE), (pool:submit(os.execute, PAUSE)) }
+    return function() return pool:submit(os.execute, PAUSE) end, function() return pool end,
+      function() eddy.wait(tasks) end
+  end,
+  ["close of a ThreadPool"] = function()
+    local pool = eddy.ThreadPool { workers = 1 }
+    local tasks = { (pool:submit(os.execute, PAUSE)) }
+    return function() return pool:close() end, function() return pool end, function() eddy.wait(tasks) end
+  end,
+}
+
+for name, make in pairs(THREADS) do
+  for _, cancels in ipairs { false, true } do
+    it(("A task that waits in %s ends when the finalizer is called by hand%s"):format(name,
+      cancels and ", and it is cancelled" or ""), function()
+      warn "@off"
+      local wait, find, finish = make()
+      local coro
+      local task = eddy.create_task(function()
+        coro = coroutine.running()
+        return eddy.pcall(wait)
+      end)
+      eddy.sleep(0.02)
+      assert.is_false(task:done())
+      do
+        local object = find(coro)
+        debug.getmetatable(object).__gc(object)
+      end
+      if cancels then task:cancel() end
+      eddy.wait({ task }, { timeout = 2 })
+      assert.is_true(task:done())
+      if not cancels then assert.matches("finalized by hand", tostring(select(2, task:result()))) end
+      if finish then finish() end
+      warn "@on"
+    end)
+  end
+end
+
 describe("A finalizer called by hand", function()
   it("in the handler of a server leaves the server as it is", function()
     warn "@off"

@@ -277,6 +277,20 @@ describe("a ProcessPool", function()
     assert.has_error(function() pool:submit() end)
     assert.has_error(function() pool:submit(function() return io.stdout end, io.stdout) end)
     assert.has_error(function() pool.submit({}, print) end)
+    assert.has_error(function() pool.close() end, "calling 'close' on bad self (ProcessPool expected, got no value)")
+    assert.has_error(function() pool.close({}) end, "calling 'close' on bad self (ProcessPool expected, got table)")
+    local ok, err = pcall(function() pool:submit(print, coroutine.create(print)) end)
+    assert.is_false(ok)
+    assert.matches("process_pool_spec.lua:%d+: submit: argument 1: coroutine cannot be moved", err)
+    assert.has_error(function() pool:map(print, {}, 5) end, "bad argument #3 to 'map' (table expected, got number)")
+    assert.has_error(function() pool:map(print, {}, { chunk = 0 }) end,
+      "bad argument #3 to 'map' (option 'chunk': 0 is out of range)")
+    assert.has_error(function() pool:map(print, {}, { chunk = "1" }) end,
+      "bad argument #3 to 'map' (option 'chunk': integer expected, got string)")
+    assert.has_error(function() eddy.ProcessPool { command = {} } end,
+      "bad argument #1 to 'ProcessPool' (option 'command': item 1: string expected, got nil)")
+    assert.has_error(function() eddy.ProcessPool { command = { "lua", 5 } } end,
+      "bad argument #1 to 'ProcessPool' (option 'command': item 2: string expected, got number)")
     assert.has_error(function() pool:map(print, 5) end)
     assert.has_error(function() eddy.run_in_executor(pool) end,
       "bad argument #2 to 'run_in_executor' (function expected, got no value)")
@@ -327,6 +341,27 @@ local BEGIN <const> = [[
     io.stdout:flush()
   end
 ]]
+
+describe("a ProcessPool without descriptors", function()
+  it("raises, leaves nothing open, and goes on when there are some", function()
+    local pool <close> = eddy.ProcessPool { workers = 1 }
+    local before, spare = #eddy._handles(), {}
+    repeat
+      local file = io.open("/dev/null")
+      spare[#spare + 1] = file
+    until not file or #spare == 30000
+    local full, counts = #spare < 30000, {}
+    for left = 1, full and 4 or 0 do
+      table.remove(spare):close()
+      local err = raises(eddy.OSError, function() pool:submit(print):await() end)
+      counts[left] = err.code .. " " .. #eddy._handles() - before
+    end
+    for _, file in ipairs(spare) do file:close() end
+    if not full then pending("more descriptors than a test should take") end
+    for left = 1, 4 do assert.equal("EMFILE 0", counts[left]) end
+    assert.equal(1, pool:submit(function() return 1 end):await())
+  end)
+end)
 
 describe("the workers of a ProcessPool", function()
   if not has_proc then return end

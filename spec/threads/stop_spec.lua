@@ -108,6 +108,46 @@ describe("a call in a thread that is cancelled", function()
     assert.equal(1, eddy.to_thread(function() return 1 end))
   end)
 
+  it("is not waited for in a C function when time is virtual #virtual", function()
+    local loop = eddy.get_running_loop()
+    local before, began = loop:time(), os.time()
+    local err = cancel_when_begun(function(ch)
+      ch:send("begun")
+      os.execute "exec sleep 4 >/dev/null 2>&1 </dev/null"
+    end)
+    assert_cancelled(err)
+    assert.is_true(os.time() - began < 4)
+    assert.is_true(loop:time() - before < 1)
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    before = loop:time()
+    assert.equal(1, eddy.run_in_executor(pool, function() eddy.sleep(0.02) return 1 end))
+    assert.equal(before, loop:time())              -- nobody is told to stop any more: it stands still
+    eddy.to_thread(function() end)
+  end)
+
+  it("has its time to unwind although a call before it in its thread was stopped, too", function()
+    local pool <close> = eddy.ThreadPool { workers = 1 }
+    local channel = eddy.Channel(4)
+    local function compute(ch)
+      local _ <close> = setmetatable({}, { __close = function()
+        local n = 0
+        for _ = 1, 2e6 do n = n + 1 end
+        ch:send "unwound"
+      end })
+      ch:send "begun"
+      while true do end
+    end
+    local first = pool:submit(compute, channel)
+    local second = pool:submit(compute, channel)
+    channel:recv()
+    first:cancel()
+    for _, expected in ipairs { "unwound", "begun" } do assert.equal(expected, channel:recv()) end
+    eddy.sleep(1.3)                                -- the loop of the thread does not turn meanwhile
+    second:cancel()
+    eddy.wait { first, second }
+    assert.equal("unwound", (channel:try_recv()))
+  end)
+
   it("raises the error that it raises meanwhile", function()
     local err = cancel_when_begun(function(ch)
       local _ <close> = setmetatable({}, { __close = function() error("cannot close", 0) end })

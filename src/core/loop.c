@@ -272,20 +272,41 @@ static int block(eddy__loop *loop) {
   return 0;
 }
 
+/* Virtual time: whether it stands still until what is sure to end has ended. */
+static bool stands_still(const eddy__loop *loop) { return loop->requests > 0 || loop->jobs > 0; }
+
+/* It stands still, but other threads were told to stop, and are given real time for that: as much passes here. */
+static void pass(eddy__loop *loop, uint64_t next) {
+  if (loop->urged == 0) return;
+  uint64_t now = uv_hrtime(), passed = now - loop->urged_at, left = next - loop->clock.now;
+  loop->urged_at = now;
+  loop->clock.now += passed < left ? passed : left;
+}
+
+/* Sockets are asked before time jumps. Returns whether something is ready. */
+static bool has_news(eddy__loop *loop) {
+  for (int i = 0; i < 2 && loop->ready == 0; i++) /* the second finds what the first has set in motion on this host */
+    uv_run(loop->uv, UV_RUN_NOWAIT);
+  return loop->ready > 0;
+}
+
 /* Virtual time, nothing ready: what is sure to end is waited for, sockets are asked, then time jumps. */
 static int jump(eddy__loop *loop) {
   eddy__post_deliver(loop);
   collect(loop);
   uint64_t next = eddy__timers_next(&loop->timers);
   if (loop->ready > 0 || loop->stop || next <= loop->clock.now) return 0;
-  if (loop->requests > 0 || loop->jobs > 0) {
+  if (stands_still(loop)) {
+    if (loop->urged > 0) {
+      uv_update_time(loop->uv);
+      uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(next - loop->clock.now), 0);
+    }
     eddy__post_doze(loop);
+    uv_timer_stop(&loop->wake);
+    pass(loop, next);
     return 0;
   }
-  for (int i = 0; i < 2; i++) { /* the second finds what the first has set in motion on this host */
-    uv_run(loop->uv, UV_RUN_NOWAIT);
-    if (loop->ready > 0) return 0;
-  }
+  if (has_news(loop)) return 0;
   if (next != EDDY_NEVER && !is_hopeless(loop)) {
     loop->clock.now = next;
     return 0;
@@ -436,17 +457,27 @@ int eddy__loop_run(lua_State *L, eddy__loop *loop, eddy__future *until) {
   return rc;
 }
 
+void eddy__loop_listen(eddy__loop *loop) {
+  uv_ref((uv_handle_t *)&loop->async); /* libuv does not poll a loop in which nothing is alive */
+  poll(loop);
+  uv_unref((uv_handle_t *)&loop->async);
+}
+
 bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
   saved s = enter(L, loop);
   uint64_t start = uv_hrtime();
-  poll(loop);
+  eddy__loop_listen(loop);
   eddy__post_deliver(loop);
   do {
     if (loop->ready == 0) {
       uint64_t next = eddy__timers_next(&loop->timers);
-      if (loop->clock.is_virtual && next != EDDY_NEVER && loop->requests == 0)
-        loop->clock.now = next > loop->clock.now ? next : loop->clock.now;
-      if (next > eddy__clock_now(&loop->clock)) break;
+      if (loop->clock.is_virtual && next != EDDY_NEVER && next > loop->clock.now) {
+        if (stands_still(loop))
+          pass(loop, next);
+        else if (!has_news(loop))
+          loop->clock.now = next;
+      }
+      if (loop->ready == 0 && next > eddy__clock_now(&loop->clock)) break;
     } else if (loop->until_clock <= 0) {
       glance(loop);
     }
@@ -464,9 +495,10 @@ int eddy__loop_timeout(const eddy__loop *loop) {
   if (loop->ready > 0) return 0;
   int ms = uv_backend_timeout(loop->uv);
   uint64_t next = eddy__timers_next(&loop->timers);
-  if (next == EDDY_NEVER) return uv_loop_alive(loop->uv) ? ms : -1;
-  if (loop->clock.is_virtual) return 0;
-  uint64_t now = uv_hrtime();
+  bool is_virtual = loop->clock.is_virtual;
+  if (is_virtual && next != EDDY_NEVER && (next <= loop->clock.now || !stands_still(loop))) return 0;
+  if (next == EDDY_NEVER || (is_virtual && loop->urged == 0)) return uv_loop_alive(loop->uv) ? ms : -1;
+  uint64_t now = is_virtual ? loop->clock.now : uv_hrtime();
   uint64_t left = eddy__clock_to_ms(next > now ? next - now : 0);
   return uv_loop_alive(loop->uv) && ms >= 0 && (uint64_t)ms < left ? ms : (int)left;
 }

@@ -77,6 +77,8 @@ struct eddy__loop {
   size_t read_now;     /* so many bytes without a thread */
   struct eddy__mailbox *mailbox; /* post.h: what other threads send; NULL until somebody may */
   size_t jobs;         /* under way in other threads, which will send their results */
+  size_t urged;        /* those of them that were told to stop and are given some time for it: */
+  uint64_t urged_at;   /* virtual time goes on as the real one does, since then, uv_hrtime() */
   uint64_t patience;   /* of its end with other threads: until then, uv_hrtime(); 0: it does not end */
   eddy__list expecting; /* of eddy__expecting: those who wait for what another thread may do */
   eddy__list posted;    /* of eddy__posted: mail that has come, in the ready queue */
@@ -139,6 +141,9 @@ bool eddy__loop_replaceable(const eddy__loop *loop);
  * EDDY_STALLED when nothing can ever happen again, or EDDY_INTERRUPT when a SIGINT wants out at once. */
 enum { EDDY_STALLED = 1, EDDY_INTERRUPT = 2 };
 int eddy__loop_run(lua_State *L, eddy__loop *loop, eddy__future *until);
+
+/* Polls without blocking; from now on mail makes the backend's descriptor readable while nobody turns the loop. */
+void eddy__loop_listen(eddy__loop *loop);
 
 /* Runs what is ready, for at most `budget` ns, polling without blocking. Never raises. Returns whether there is
  * more to do at once. */

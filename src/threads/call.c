@@ -42,7 +42,11 @@ void eddy__call_release(eddy__call *call) {
 /* It is under way no more. */
 static void arrive(eddy__call *call) {
   eddy__loop *loop = call->loop;
-  if (loop != NULL && loop->generation == call->generation && loop->is_open) loop->jobs--;
+  if (loop != NULL && loop->generation == call->generation && loop->is_open) {
+    loop->jobs--;
+    if (call->is_urged) loop->urged--;
+  }
+  call->is_urged = false;
   call->loop = NULL;
 }
 
@@ -96,12 +100,20 @@ void eddy__call_drop(eddy__call *call) {
   eddy__list_clear(&call->tasks);
 }
 
+/* A script has finalized it by hand: whoever waits for it finds that out. */
+static void disappoint(eddy__call *call) {
+  eddy__task *task = eddy__task_first(&call->tasks);
+  if (task != NULL && task->waits_for == call && eddy__task_wake(task, EDDY_WAKE_NORMAL))
+    eddy__task_deadline_off(task);
+}
+
 /* [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__call **box = eddy__object_test(L, 1, &type_box);
   if (box == NULL || *box == NULL) return 0;
   eddy__call *call = *box;
   *box = NULL;
+  disappoint(call);
   eddy__list_remove(&call->watch.link);
   if (call->loop != NULL && !call->is_sent) call->loop = NULL;
   eddy__call_drop(call);
@@ -109,8 +121,12 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
-/* [-0, +0, -] */
-eddy__call *eddy__call_in(lua_State *L, int idx) { return *(eddy__call **)lua_touserdata(L, idx); }
+/* [-0, +0, v] */
+eddy__call *eddy__call_in(lua_State *L, int idx) {
+  eddy__call *call = *(eddy__call **)lua_touserdata(L, idx);
+  if (call == NULL) eddy__error_throw(L, EDDY_E_RUNTIME, "the call was finalized by hand");
+  return call;
+}
 
 /* 1: the call. Packs the variables of the running context that can be moved.   [-0, +0, m] */
 static void pack_context(lua_State *L, eddy__runtime *rt, eddy__call *call) {
@@ -141,12 +157,12 @@ static eddy__call *push_spare(lua_State *L, eddy__runtime *rt, eddy__mailbox *ho
   lua_pushboolean(L, false);
   lua_rawseti(L, -3, rt->spare_calls--);
   lua_remove(L, -2);
-  eddy__call *call = eddy__call_in(L, -1);
+  eddy__call *call = *(eddy__call **)lua_touserdata(L, -1);
   if (call == NULL || call->home != home) { /* finalized by hand; or of a loop before this one */
     lua_pop(L, 1);
     return NULL;
   }
-  call->is_sent = call->is_done = call->was_asked = call->was_heard = false;
+  call->is_sent = call->is_done = call->was_asked = call->was_heard = call->is_urged = false;
   call->tries = 0;
   atomic_store_explicit(&call->stop, false, memory_order_relaxed);
   atomic_store_explicit(&call->heard, false, memory_order_relaxed);
@@ -234,6 +250,9 @@ void eddy__call_cancel(eddy__task *task, eddy__cancelling *request) {
   else if (again || eddy__timer_start(&loop->timers, &task->timer, deadline, on_patience) != 0) {
     eddy__timer_stop(&loop->timers, &task->timer);
     abandon(task, call);
+  } else {
+    call->is_urged = true;
+    if (loop->urged++ == 0) loop->urged_at = uv_hrtime();
   }
 }
 
@@ -274,9 +293,11 @@ static int push_results(lua_State *L, eddy__runtime *rt, eddy__call *call) {
 
 /* The box is at the top.   [-0, +n, v] */
 static int finish(lua_State *L, eddy__task *task) {
-  eddy__call *call = eddy__call_in(L, -1);
   eddy__task_deadline_off(task);
   eddy__list_remove(&task->waiter.link);
+  eddy__call *call = *(eddy__call **)lua_touserdata(L, -1);
+  if (call == NULL) eddy__wake_check(L, task);
+  call = eddy__call_in(L, -1);
   if (eddy__wake_cancelled(task) && call->is_done && call->outcome == EDDY_C_FAILED && call->was_asked)
     eddy__wake_settle(task); /* it has failed while it unwound: that is the error to raise */
   if (eddy__wake_cancelled(task)) eddy__call_drop(call);

@@ -49,13 +49,14 @@ struct eddy__call {
   uint8_t tries;         /* how often the other side was told to stop while somebody waits for that */
   bool is_sent, is_done, was_asked, has_task;
   bool was_heard;        /* the other side has been told, and is on its way out */
+  bool is_urged;         /* it was told to stop, and counts in loop->urged */
 };
 
 /* Packs the function at idx (absolute) and what stands above it, and the running context, for a call; pushes the box
  * that owns it: a spare one, if there is one. Raises for what cannot be moved.   [-0, +1, v] */
 eddy__call *eddy__call_new(lua_State *L, eddy__loop *loop, int idx, const eddy__wait *wait);
 
-/* The call in the box at idx.   [-0, +0, -] */
+/* The call in the box at idx; raises if a script has finalized it by hand.   [-0, +0, v] */
 eddy__call *eddy__call_in(lua_State *L, int idx);
 
 /* Before it is given to the other side: from now on it counts as under way. Taken back if nobody would take it. */

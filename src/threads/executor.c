@@ -55,6 +55,8 @@ static int l_gc(lua_State *L) {
   eddy__pool *pool = e->pool;
   if (pool == NULL) return 0;
   e->pool = NULL;
+  eddy__line_drop(&pool->putters, NULL); /* somebody stands there if a script finalizes it by hand */
+  eddy__line_drop(&pool->closers, NULL);
   if (!e->is_default) {
     if (!e->is_closed && eddy__pool_alive(pool)) {
       char text[PLACE_SIZE + 60];
@@ -140,8 +142,10 @@ static int k_room(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   eddy__task *task = (eddy__task *)ctx;
   executor *e = lua_touserdata(L, 1);
-  if (eddy__wake_cancelled(task) && eddy__line_was_told(task)) eddy__line_tell(&e->pool->putters, NULL);
+  if (eddy__wake_cancelled(task) && eddy__line_was_told(task) && e->pool != NULL)
+    eddy__line_tell(&e->pool->putters, NULL);
   eddy__wake_check(L, task);
+  check(L, 1);
   int n = dispatch(L, task);
   if (!eddy__pool_full(e->pool)) eddy__line_tell(&e->pool->putters, NULL);
   return n;
@@ -318,8 +322,9 @@ static int k_close(lua_State *L, int status, lua_KContext ctx) {
   eddy__task *task = (eddy__task *)ctx;
   executor *e = lua_touserdata(L, 1);
   task->future.loop->jobs--;
-  if (eddy__wake_cancelled(task)) eddy__pool_close(e->pool, true);
+  if (eddy__wake_cancelled(task) && e->pool != NULL) eddy__pool_close(e->pool, true);
   eddy__wake_check(L, task);
+  check(L, 1);
   return wait_end(L, task);
 }
 

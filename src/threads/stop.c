@@ -182,10 +182,11 @@ static bool is_wanted(eddy__worker *w) {
   return (w->call != NULL && atomic_load(&w->call->stop)) || atomic_load(&w->ending);
 }
 
-/* Whether the call has had its time to unwind: to compute, or in all. */
+/* Whether the call has had its time to unwind: to compute, or in all. A nudge that has not come yet may be that of a
+ * call before this one, which was told later. */
 static bool is_late(eddy__worker *w) {
-  uint64_t now = uv_hrtime(), nudged = atomic_load(&w->nudged);
-  return (nudged != 0 && now > nudged && now - nudged > GRACE_NS) || now - w->told_at > LIMIT_NS;
+  uint64_t now = uv_hrtime(), nudged = atomic_load(&w->nudged), told = now - w->told_at;
+  return (nudged != 0 && now > nudged && now - nudged > GRACE_NS && told > GRACE_NS) || told > LIMIT_NS;
 }
 
 static void on_stop(lua_State *L, lua_Debug *ar) {
