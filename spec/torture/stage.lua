@@ -42,6 +42,32 @@ function stage.equal(expected, value, what, if_fed)
   torture.check(false, ("%s: expected %s, got %s"):format(what, tostring(expected), tostring(value)))
 end
 
+---Starts f(...) as a task and waits until it has begun: it is in its first wait then, or has ended. `eddy.sleep(0)`
+---alone does not say so where a seed shuffles what is ready.
+function stage.start(f, ...)
+  local begun = false
+  local task = eddy.create_task(function(...)
+    begun = true
+    return f(...)
+  end, ...)
+  repeat eddy.sleep(0) until begun or task:done()
+  return task
+end
+
+---f and g, for two tasks: g begins when f has, whatever the order of what is ready.
+function stage.in_order(f, g)
+  local begun = false
+  local function first()
+    begun = true
+    return f()
+  end
+  local function second()
+    while not begun do eddy.sleep(0) end
+    return g()
+  end
+  return first, second
+end
+
 ---A value for a <close> variable that must be closed, once, before the scenario is left; its handler waits `seconds`.
 function stage.hold(seconds)
   local closed = false

@@ -3,23 +3,21 @@ local eddy = require "eddy"
 
 -- task:cancel: messages, <close> handlers that wait, a task that refuses, one that has not begun, chains, uncancel.
 return function()
-  local task = eddy.create_task(function()
+  local task = stage.start(function()
     local _ <close> = stage.hold(0.001)
     local _ <close> = stage.hold(0)
     eddy.sleep(5)
   end)
-  eddy.sleep(0)
   task:cancel({ "reason" })
   local err = stage.raises(eddy.CancelledError, eddy.await, task)
   if not stage.cancelled() then stage.equal("reason", err.message and err.message[1], "message") end
 
-  local stubborn = eddy.create_task(function()
+  local stubborn = stage.start(function()
     local _, why = pcall(eddy.sleep, 5)
     if not stage.is(why, eddy.CancelledError) then error(why, 0) end
     eddy.current_task():uncancel()
     return eddy.sleep(0.001, "here")
   end)
-  eddy.sleep(0)
   stubborn:cancel()
   local answer = eddy.await(stubborn)
   stage.equal("here", answer, "one that goes on")

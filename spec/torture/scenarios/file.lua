@@ -8,13 +8,14 @@ return function()
   local long = ("x"):rep(70000)
   do
     local f <close> = eddy.open(path, "w")
-    eddy.gather(function() f:write("one\n", long, "\n") end, function() f:write { "two\n", "3 4\n" } end)
+    eddy.gather(stage.in_order(function() f:write("one\n", long, "\n") end,
+      function() f:write { "two\n", "3 4\n" } end))
     f:flush()
     stage.equal(70013, f:seek("cur", 0), "the size")
   end
   local f <close> = eddy.open(path, "r+")
   stage.equal("one", f:read("l"), "the first line")
-  local both = eddy.gather(function() return f:read("l") end, function() return f:read("L") end)
+  local both = eddy.gather(stage.in_order(function() return f:read("l") end, function() return f:read("L") end))
   stage.equal(70000, #both[1], "the long line")
   stage.equal("two\n", both[2], "the line after it")
   local x, y = f:read("n", "n")

@@ -12,11 +12,10 @@ return function()
     handled = handled + 1
     loop:remove_signal_handler("SIGUSR1")
   end)
-  local task = eddy.create_task(function()
+  local task = stage.start(function()
     local third <close> = eddy.signals("SIGUSR1")
     return third()
   end)
-  eddy.sleep(0)
   send "USR1"
   send "USR2"
   stage.equal("SIGUSR1", first(), "the first signal")

@@ -12,8 +12,7 @@ return calm(function()
     local _ <close> = far -- also when memory fails: else the other end would wait for ever
     for line in far:lines("L") do far:write("echo ", line) end
   end))
-  local reader = eddy.create_task(near.read, near)
-  eddy.sleep(0)
+  local reader = stage.start(near.read, near)
   reader:cancel()
   stage.raises(eddy.CancelledError, eddy.await, reader)
   near:write("one\n", { "two\n", 3 }, "\n")
@@ -25,8 +24,7 @@ return calm(function()
   echo:await()
 
   local a, b = eddy.stream_pair { buffer = 10, high_water = 0 }
-  local writer = eddy.create_task(a.write, a, ("x"):rep(1000))
-  eddy.sleep(0)
+  local writer = stage.start(a.write, a, ("x"):rep(1000))
   writer:cancel()
   stage.raises(eddy.CancelledError, eddy.await, writer)
   stage.equal(500, #b:read_exactly(500), "what was queued is sent")

@@ -3,9 +3,9 @@ local eddy = require "eddy"
 
 -- TCP: a server that echoes, formats, half-close, a connection that is refused, a server that is closed.
 return function()
-  local server <close> = eddy.start_server(function(stream)
+  local server <close> = eddy.start_server(stage.calm(function(stream) -- main may leave without reading all
     for line in stream:lines("L") do stream:write(line, { "x", 1 }, "\n") end
-  end, "127.0.0.1", 0)
+  end), "127.0.0.1", 0)
   local _, port = server:address()
   do
     local stream <close> = eddy.open_connection("127.0.0.1", port)
