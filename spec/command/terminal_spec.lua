@@ -54,10 +54,15 @@ end
 ---Presses keys.
 function Terminal:type(text) self.keys:write(text) end
 
+---Presses keys and waits until what comes after them matches.
+function Terminal:press(keys, pattern)
+  self:type(keys)
+  return self:expect(pattern)
+end
+
 ---Types a line and waits until what comes after it matches, and the next prompt.
 function Terminal:line(text, pattern)
-  self:type(text .. "\r")
-  return self:expect("\n" .. pattern .. "> $")
+  return self:press(text .. "\r", "\n" .. pattern .. "> $")
 end
 
 ---Ends the input by Ctrl-D; the rest of what was shown, and the exit status.
@@ -100,10 +105,8 @@ describe("The prompt on a terminal", function()
     local terminal = open()
     terminal:line("+ 2\0011 \5 + 3", "6\n")
     terminal:line("12\1273", "13\n")
-    terminal:type "7"
-    terminal:expect "7$"
-    terminal:type "\27[D6\r" -- the key to the left
-    terminal:expect "\n67\n> $"
+    terminal:press("7", "7$")
+    terminal:press("\27[D6\r", "\n67\n> $") -- the key to the left
     local rest, status = terminal:close()
     assert.matches(" icanon.* echo .*%-noflsh", rest) -- as stty tells at the end
     assert.equal(0, status)
@@ -120,33 +123,25 @@ describe("The prompt on a terminal", function()
 
   it("reads on while the input is unfinished", function()
     local terminal = open()
-    terminal:type "(function()\r"
-    terminal:expect "\n>> $"
-    terminal:type "return 5\r"
-    terminal:expect "\n>> $"
+    terminal:press("(function()\r", "\n>> $")
+    terminal:press("return 5\r", "\n>> $")
     terminal:line("end)()", "5\n")
   end)
 
   it("forgets the line at Ctrl-C, and all lines of unfinished input", function()
     local terminal = open()
-    terminal:type "error 'not run'"
-    terminal:expect "not run'$"
-    terminal:type "\3"
-    terminal:expect "\n> $"
+    terminal:press("error 'not run'", "not run'$")
+    terminal:press("\3", "\n> $")
     terminal:line("1", "1\n")
-    terminal:type "do\r"
-    terminal:expect "\n>> $"
-    terminal:type "\3"
-    terminal:expect "\n> $"
+    terminal:press("do\r", "\n>> $")
+    terminal:press("\3", "\n> $")
     terminal:line("2", "2\n")
   end)
 
   it("ends what runs at Ctrl-C, not itself", function()
     local terminal = open()
-    terminal:type "print 'runs' eddy.sleep(3600)\r"
-    terminal:expect "\nruns\n$"
-    terminal:type "\3"
-    terminal:expect "Interrupted\n> $"
+    terminal:press("print 'runs' eddy.sleep(3600)\r", "\nruns\n$")
+    terminal:press("\3", "Interrupted\n> $")
     terminal:line("3", "3\n")
   end)
 
@@ -165,10 +160,8 @@ describe("The prompt on a terminal", function()
 
   it("lists what there is when a name may go on in several ways", function()
     local terminal = open()
-    terminal:type "coroutine.\t\t"
-    terminal:expect "close.*wrap.*yield.*> coroutine%.$"
-    terminal:type "\3"
-    terminal:expect "\n> $"
+    terminal:press("coroutine.\t\t", "close.*wrap.*yield.*> coroutine%.$")
+    terminal:press("\3", "\n> $")
   end)
 
   it("calls nothing while it completes", function()
@@ -176,22 +169,17 @@ describe("The prompt on a terminal", function()
     terminal:line("called = 0", "")
     terminal:line("function call() called = called + 1 return { field = 1 } end", "")
     terminal:line("lazy = setmetatable({}, { __index = call, __pairs = call })", "")
-    terminal:type "lazy.inner.fi\t\t"
-    terminal:expect "lazy.inner.fi"
-    terminal:type "\3"
-    terminal:expect "\n> $"
-    terminal:type "call().fi\t\t"
-    terminal:expect "call%(%).fi"
-    terminal:type "\3"
-    terminal:expect "\n> $"
+    terminal:press("lazy.inner.fi\t\t", "lazy.inner.fi")
+    terminal:press("\3", "\n> $")
+    terminal:press("call().fi\t\t", "call%(%).fi")
+    terminal:press("\3", "\n> $")
     terminal:line("called", "0\n")
   end)
 
   it("follows tables that go round in circles to no end", function()
     local terminal = open()
     terminal:line("t = { name = 1 } t.__index = t setmetatable(t, t)", "")
-    terminal:type "t.nosuch.na\t\3"
-    terminal:expect "\n> $"
+    terminal:press("t.nosuch.na\t\3", "\n> $")
     terminal:line("t.na\t", "1\n")
   end)
 
@@ -200,8 +188,7 @@ describe("The prompt on a terminal", function()
     local go = terminal.folder .. "/go"
     terminal:line(("task = eddy.create_task(function() while not io.open '%s' do eddy.sleep(0.001) end " ..
       "print 'from a task' io.write 'no newline' io.stderr:write 'an error\\n' end)"):format(go), "")
-    terminal:type "1 + 2"
-    terminal:expect "1 %+ 2$"
+    terminal:press("1 + 2", "1 %+ 2$")
     support.write(go, "")
     terminal:expect "\27%[Jfrom a task\n" -- the line has gone
     terminal:expect "> 1 %+ 2$"
@@ -252,8 +239,7 @@ describe("The prompt on a terminal", function()
       assert.equal("'one'\n'two'\n", read(path))
       assert.equal("-rw-------", mode(path))
       local second = open { home = terminal.folder }
-      second:type "\27[A\27[A\r"
-      second:expect "\n[^\n]*one[^\n]*\n> $"
+      second:press("\27[A\27[A\r", "\n[^\n]*one[^\n]*\n> $")
     end)
 
     it("in XDG_STATE_HOME, or where EDDY_HISTORY says", function()
@@ -281,8 +267,7 @@ describe("The prompt on a terminal", function()
 
   it("is the plain one when TERM is dumb", function()
     local terminal = open { env = "TERM=dumb" }
-    terminal:type "1 + 1\r"
-    terminal:expect "\n2\n> $"
+    terminal:press("1 + 1\r", "\n2\n> $")
     assert.is_nil(terminal:close():find "\27")
   end)
 end)

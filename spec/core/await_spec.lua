@@ -5,11 +5,7 @@ local calls = require "spec.support.calls"
 
 local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
-local function started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+local started = calls.started
 
 local function awaitable(f) return setmetatable({}, { __await = f }) end
 

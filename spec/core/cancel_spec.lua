@@ -7,11 +7,7 @@ local calls = require "spec.support.calls"
 local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
 
 -- A task that runs f and has come to its first wait.
-local function started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+local started = calls.started
 
 local function cancelling() return eddy.current_task():cancelling() end
 

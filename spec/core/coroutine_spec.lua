@@ -2,21 +2,9 @@
 
 local eddy = require "eddy"
 local calls = require "spec.support.calls"
+local output_of = require("spec.support.chunk").output_of
 
 local raised, bad_argument, closing = calls.raised_as, calls.bad_argument, calls.closing
-
--- Runs a chunk, chunk.lua, in a Lua of its own, with warnings on; returns all that it wrote.
-local function output_of(source)
-  local path = os.tmpname()
-  local file <close> = assert(io.open(path, "w"))
-  file:write(source)
-  file:flush()
-  local pipe = assert(io.popen(("'%s' -W '%s' 2>&1"):format(os.getenv("EDDY_LUA") or "lua5.4", path)))
-  local output = pipe:read("a")
-  pipe:close()
-  os.remove(path)
-  return (output:gsub(path:gsub("%p", "%%%0"), "chunk.lua"))
-end
 
 describe("eddy.async #virtual", function()
   it("makes a function that runs nothing when it is called", function()

@@ -30,6 +30,11 @@ describe("SIGINT #plain", function()
     return support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
   end
 
+  -- The same of the body of a main function; the script prints last what run raises, or returns.
+  local function run_main(body)
+    return run("print(shown(select(2, pcall(eddy.run, function()\n" .. body .. "\nend))))")
+  end
+
   it("cancels main, and run raises Interrupted", function()
     local out, _, status = run [[
       local ok, err = pcall(eddy.run, function()
@@ -45,24 +50,20 @@ describe("SIGINT #plain", function()
   end)
 
   it("wakes a loop that waits in the kernel", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         interrupt_later()
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("cancels what main waits for, with asyncio's meaning", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         local inner = eddy.create_task(function()
           local _ <close> = setmetatable({}, { __close = function() print "inner" end })
           eddy.sleep(60)
         end)
         eddy.get_running_loop():call_soon(interrupt)
-        eddy.await(inner)
-      end)))]]
+        eddy.await(inner)]]
     assert.equal("inner\nInterrupted\n", out)
   end)
 
@@ -88,71 +89,59 @@ describe("SIGINT #plain", function()
   end)
 
   it("interrupts code that never waits", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         interrupt_later()
-        while true do end
-      end)))]]
+        while true do end]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts a callback that never ends", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.get_running_loop():call_soon(function()
           interrupt_later()
           while true do end
         end)
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts another task than main that never waits", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.create_task(function()
           interrupt_later()
           while true do end
         end)
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts code in one of eddy's coroutines that never waits", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.coroutine.wrap(function()
           interrupt_later()
           interrupt_later()
           while true do end
-        end)()
-      end)))]]
+        end)()]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("a second time raises at once, and main is cancelled then", function()
-    local out = run [[
-      print(shown(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         local _ <close> = setmetatable({}, { __close = function() print "main ends" end })
         eddy.get_running_loop():call_soon(interrupt)
         print("first", pcall(eddy.sleep, 60))
         eddy.get_running_loop():call_soon(interrupt)
         eddy.sleep(60)
-        print "not here"
-      end))))]]
+        print "not here"]]
     assert.equal("first\tfalse\tCancelledError\nmain ends\nInterrupted\n", out)
   end)
 
   it("a second time raises out of code that computes, through what took the first", function()
-    local out = run [[
-      print(shown(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.get_running_loop():call_soon(interrupt)
         pcall(eddy.sleep, 60)
         interrupt_later()
-        while true do end
-      end))))]]
+        while true do end]]
     assert.equal("Interrupted\n", out)
   end)
 
@@ -181,55 +170,46 @@ describe("SIGINT #plain", function()
   end)
 
   it("that a pcall far out catches ends nothing; the error itself does", function()
-    local out = run [[
-      print(shown(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         interrupt_later()
         local ok, err = pcall(function() while true do end end)
-        error(err, 0)
-      end))))]]
+        error(err, 0)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("ends the run when another task than main has not caught it, also after cleaning up", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.create_task(function()
           local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0.01) print "cleaned up" end })
           interrupt_later()
           while true do end
         end)
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("cleaned up\nInterrupted\n", out)
   end)
 
   it("that was caught counts: the next one is the second", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         interrupt_later()
         print(pcall(function() while true do end end))
         eddy.get_running_loop():call_soon(interrupt)
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("false\tInterrupted\nInterrupted\n", out)
   end)
 
   it("cancels the tasks left as always", function()
-    local out = run [[
-      print(select(2, pcall(eddy.run, function()
+    local out = run_main [[
         eddy.create_task(function()
           local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0) print "cleaned up" end })
           eddy.sleep(60)
         end)
         eddy.get_running_loop():call_soon(interrupt)
-        eddy.sleep(60)
-      end)))]]
+        eddy.sleep(60)]]
     assert.equal("cleaned up\nInterrupted\n", out)
   end)
 
   it("at the end of the loop leaves tasks that will not end", function()
-    local out, err = run [[
-      print(shown(select(2, pcall(eddy.run, function()
+    local out, err = run_main [[
         eddy.create_task(function()
           pcall(eddy.sleep, 60)
           eddy.get_running_loop():call_soon(interrupt)
@@ -237,8 +217,7 @@ describe("SIGINT #plain", function()
           print "not here"
         end)
         eddy.sleep(0)
-        return "main's result"
-      end))))]]
+        return "main's result"]]
     assert.same({ "Interrupted\n", "" }, { out, err })
   end)
 

@@ -4,7 +4,7 @@ local eddy = require "eddy"
 local testing = require "eddy.testing"
 local calls = require "spec.support.calls"
 
-local turn = testing.checkpoint
+local turn, cancelled = testing.checkpoint, calls.cancelled
 
 -- Starts a task that notes its name when it has the lock, and keeps it for a turn.
 local function contender(lock, log, name)
@@ -14,11 +14,6 @@ local function contender(lock, log, name)
     turn()
     lock:release()
   end)
-end
-
-local function cancelled(task)
-  local ok, err = pcall(eddy.await, task)
-  return not ok and eddy.is_error(err, eddy.CancelledError)
 end
 
 describe("eddy.Lock", function()

@@ -2,6 +2,7 @@
 
 local eddy = require "eddy"
 local calls = require "spec.support.calls"
+local output_of = require("spec.support.chunk").output_of
 
 local raised, closing = calls.raised_as, calls.closing
 
@@ -751,19 +752,6 @@ describe("a coroutine that Lua's own functions resume #virtual", function()
 end)
 
 describe("eddy.coroutine.install #plain", function()
-  -- In a Lua of its own, as it changes globals.
-  local function output_of(source)
-    local path = os.tmpname()
-    local file <close> = assert(io.open(path, "w"))
-    file:write(source)
-    file:flush()
-    local pipe = assert(io.popen(("'%s' -W '%s' 2>&1"):format(os.getenv("EDDY_LUA") or "lua5.4", path)))
-    local output = pipe:read("a")
-    pipe:close()
-    os.remove(path)
-    return output
-  end
-
   it("makes it the global, and what require gives", function()
     assert.equal("true\ttrue\nfalse\n1\t2\n", output_of [[
       local eddy = require "eddy"

@@ -4,18 +4,13 @@ local eddy = require "eddy"
 local testing = require "eddy.testing"
 local calls = require "spec.support.calls"
 
-local turn = testing.checkpoint
+local turn, cancelled = testing.checkpoint, calls.cancelled
 
 local function taker(semaphore, log, name)
   return eddy.create_task(function()
     semaphore:acquire()
     log[#log + 1] = name
   end)
-end
-
-local function cancelled(task)
-  local ok, err = pcall(eddy.await, task)
-  return not ok and eddy.is_error(err, eddy.CancelledError)
 end
 
 describe("eddy.Semaphore", function()

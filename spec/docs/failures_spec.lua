@@ -1,11 +1,6 @@
 -- docs/internals/failures.md: the specs, hosts and kinds of torture that it names are there.
 
-local root = os.getenv("EDDY_ROOT") or "."
-
-local function text_of(path)
-  local file <close> = io.open(root .. "/" .. path)
-  return file and file:read "a"
-end
+local text_of = require("spec.support.tree").text_of
 
 -- The rows of the tables: { number, what the last column says }.
 local function rows()

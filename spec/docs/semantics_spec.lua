@@ -1,14 +1,6 @@
 -- docs/internals/semantics.md: the specs that it names are there.
 
-local root = os.getenv("EDDY_ROOT") or "."
-
-local function text_of(path)
-  local file = io.open(root .. "/" .. path)
-  if not file then return nil end
-  local text = file:read("a")
-  file:close()
-  return text
-end
+local text_of = require("spec.support.tree").text_of
 
 -- The rows of the tables: { number, list of { file, title } }.
 local function rows()

@@ -3,25 +3,11 @@
 local eddy = require "eddy"
 local program = require "spec.support.program"
 
-local root = os.getenv("EDDY_ROOT") or "."
-local command = os.getenv("EDDY") or root .. "/build/release/eddy"
-
--- Starts an example that prints where it listens; returns host and port. It ends with the test.
-local function start(arguments, finally)
-  local line = ("cd '%s' && echo $$ && exec '%s' %s 2>&1"):format(root, command, arguments)
-  local pipe = assert(io.popen(line))
-  local pid = pipe:read("n", "l")
-  finally(function()
-    os.execute("kill " .. pid)
-    pipe:close()
-  end)
-  local host, port = pipe:read("l"):match("^listening on\t(%S+)\t(%d+)$")
-  return host, tonumber(port), pipe
-end
+local function start(arguments) return program.serving(finally, arguments) end
 
 describe("examples/chat_server.lua", function()
   it("tells everybody what somebody says, who comes and who leaves", function()
-    local host, port = start("examples/chat_server.lua", finally)
+    local host, port = start("examples/chat_server.lua")
     local ada <close> = eddy.open_connection(host, port)
     ada:read_until("? ")
     ada:write("Ada\n")
@@ -48,7 +34,7 @@ describe("examples/port_forwarder.lua", function()
       conn:write("got " .. #seen[#seen])
     end, "127.0.0.1", 0)
     local _, target = server:address()
-    local host, port = start(("examples/port_forwarder.lua 0 127.0.0.1 %d"):format(target), finally)
+    local host, port = start(("examples/port_forwarder.lua 0 127.0.0.1 %d"):format(target))
     local data = ("0123456789"):rep(100000)
     for _ = 1, 2 do
       local conn <close> = eddy.open_connection(host, port)
@@ -65,7 +51,7 @@ describe("examples/port_forwarder.lua", function()
       local free <close> = eddy.start_server(print, "127.0.0.1", 0)
       last = select(2, free:address())
     end
-    local _, port, pipe = start(("examples/port_forwarder.lua 0 127.0.0.1 %d"):format(last), finally)
+    local _, port, pipe = start(("examples/port_forwarder.lua 0 127.0.0.1 %d"):format(last))
     for _ = 1, 2 do
       local conn <close> = eddy.open_connection("127.0.0.1", port)
       assert.is_nil(conn:read())

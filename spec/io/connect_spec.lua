@@ -1,15 +1,10 @@
 -- eddy.open_connection with several addresses: they race (RFC 8305).
 
 local eddy = require "eddy"
+local ending = require "spec.support.ending"
+local ports = require "spec.support.ports"
 
-local undone = {} -- what ends what the test has begun, in reverse
-
-local function later(f)
-  table.insert(undone, f)
-  finally(function()
-    while #undone > 0 do table.remove(undone)() end
-  end)
-end
+local function later(f) ending(finally, f) end
 
 local function listen(handler, host, port, options)
   local ok, s = pcall(eddy.start_server, handler, host, port, options)
@@ -27,19 +22,7 @@ end
 
 local function answer(conn) conn:read("a") end
 
--- A port of 127.0.0.1 that answers nobody, as its backlog is full; on other addresses of this host it is free.
-local function silent_port()
-  local port = listen(function() eddy.sleep(math.huge) end, "127.0.0.1", 0, { backlog = 1, max_connections = 1 })
-  local held = {}
-  for _ = 1, 8 do
-    local ok, conn = pcall(eddy.open_connection, "127.0.0.1", port, { timeout = 0.05 })
-    if ok then held[#held + 1] = conn end
-  end
-  later(function()
-    for _, conn in ipairs(held) do conn:abort() end
-  end)
-  return port
-end
+local function silent_port() return ports.silent(finally) end
 
 describe("eddy.open_connection with several addresses", function()
   it("goes on to the next one after 250 ms #virtual", function()

@@ -1,5 +1,6 @@
 local eddy = require "eddy"
 local calls = require "spec.support.calls"
+local files = require "spec.support.files"
 local fs = eddy.fs
 
 require("eddy.busted").timeout = 30
@@ -7,17 +8,9 @@ require("eddy.busted").timeout = 30
 -- Files, walks, watches and copies that are closed, cancelled or collected at any moment of what they do.
 
 -- A folder that the test removes.
-local function folder()
-  local dir = fs.mkdtemp("/tmp/eddy-life-XXXXXX")
-  finally(function() fs.remove(dir, { recursive = true }) end)
-  return dir
-end
+local function folder() return files.folder(finally) end
 
-local function count_open()
-  local n = 0
-  for _ in fs.scandir("/proc/self/fd") do n = n + 1 end
-  return n
-end
+local count_open = files.count_open
 
 local function settle(before)
   for _ = 1, 2000 do

@@ -1,4 +1,5 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 -- A path that does not exist, in a folder that the test removes.
 local function scratch(content)
@@ -11,11 +12,7 @@ local function scratch(content)
   return path, dir
 end
 
-local function started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+local started = calls.started
 
 describe("eddy.open", function()
   it("opens with Lua's modes", function()

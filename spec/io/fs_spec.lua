@@ -1,16 +1,12 @@
 local eddy = require "eddy"
 local fs = eddy.fs
-local names = require("spec.support.files").names
 local calls = require "spec.support.calls"
+local files = require "spec.support.files"
+
+local names = files.names
 
 -- A folder that the test removes.
-local function folder()
-  local dir = os.tmpname()
-  os.remove(dir)
-  fs.mkdir(dir)
-  finally(function() fs.remove(dir, { recursive = true }) end)
-  return dir
-end
+local function folder() return files.folder(finally) end
 
 local function code(f, ...) return calls.raised_as(eddy.OSError, f, ...).code end
 
@@ -277,8 +273,7 @@ end)
 describe("a file in a folder that is known", function()
   local function near(where)
     if not fs.exists(where) then pending("no " .. where) end
-    local dir = fs.mkdtemp(where .. "/eddy-near-XXXXXX")
-    finally(function() fs.remove(dir, { recursive = true }) end)
+    local dir = files.folder(finally, where)
     fs.write_file(dir .. "/f", "first")
     assert.equal("first", fs.read_file(dir .. "/f"))
     return dir

@@ -1,14 +1,13 @@
 local eddy = require "eddy"
 local fs = eddy.fs
-local names = require("spec.support.files").names
 local calls = require "spec.support.calls"
+local ending = require "spec.support.ending"
+local files = require "spec.support.files"
+
+local names = files.names
 
 -- A folder that the test removes.
-local function folder()
-  local dir = fs.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/eddy-paths-XXXXXX")
-  finally(function() fs.remove(dir, { recursive = true }) end)
-  return dir
-end
+local function folder() return files.folder(finally) end
 
 local function failure(f, ...) return calls.raised_as(eddy.OSError, f, ...) end
 
@@ -284,11 +283,7 @@ describe("eddy.fs.write_file with atomic", function()
     local dir, other = folder(), folder()
     fs.write_file(other .. "/big", ("x"):rep(3000000))
     if not os.execute(("mount -t tmpfs -o size=1m tmpfs %s 2>/dev/null"):format(dir)) then pending("no mount here") end
-    finally(function()
-      os.execute("umount " .. dir)
-      fs.remove(dir, { recursive = true })
-      fs.remove(other, { recursive = true })
-    end)
+    ending(finally, function() os.execute("umount " .. dir) end)
     fs.write_file(dir .. "/f", "old")
     for _, size in ipairs { 2000000, 1100000, 5000000 } do
       local err = failure(fs.write_file, dir .. "/f", ("x"):rep(size), { atomic = true })

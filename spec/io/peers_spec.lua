@@ -1,41 +1,20 @@
 -- eddy and programs that everybody has, on the loopback: nc, curl, socat, redis-server, dig.
 
 local eddy = require "eddy"
+local ending = require "spec.support.ending"
+local ports = require "spec.support.ports"
 
 require("eddy.busted").timeout = 60
 
--- What ends what the test has begun, in reverse.
-local undone = {}
+local free_port = ports.free
 
-local function later(f)
-  table.insert(undone, f)
-  finally(function()
-    while #undone > 0 do table.remove(undone)() end
-  end)
-end
+local function later(f) ending(finally, f) end
 
 local function until_true(f)
   while not f() do eddy.sleep(0.001) end
 end
 
-local function serve(handler)
-  local server = eddy.start_server(handler, "127.0.0.1", 0)
-  later(function()
-    server:close()
-    server:abort_clients()
-    server:wait_closed()
-  end)
-  return select(2, server:address())
-end
-
--- A port that was free just now, for a program that wants one named.
-local function free_port()
-  local server = eddy.start_server(print, "127.0.0.1", 0)
-  local _, port = server:address()
-  server:close()
-  server:wait_closed()
-  return port
-end
+local function serve(handler) return (ports.served(finally, handler)) end
 
 local function temporary(content)
   local path = os.tmpname()

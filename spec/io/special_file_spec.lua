@@ -1,4 +1,5 @@
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 local fs = eddy.fs
 
 -- FIFOs, devices: what may keep a reader waiting for ever, and must keep no thread and no end of a run.
@@ -11,11 +12,7 @@ local function fifo()
   return dir .. "/p"
 end
 
-local function started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+local started = calls.started
 
 -- The other end, in another process.
 local function shell(text, ...)

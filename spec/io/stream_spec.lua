@@ -30,12 +30,7 @@ local function pair(options)
   return near, far
 end
 
--- Starts f as a task and lets it run until it waits.
-local function started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+local started = calls.started
 
 -- Waits until `stream` holds what the peer has sent, without reading it.
 local function until_fetched(stream)

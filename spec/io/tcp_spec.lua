@@ -1,47 +1,12 @@
 local eddy = require "eddy"
 local calls = require "spec.support.calls"
+local ports = require "spec.support.ports"
 
--- A server that answers with f and is closed with the test.
-local function server(f, options)
-  local s = eddy.start_server(f or function(conn) conn:read("a") end, "127.0.0.1", 0, options)
-  finally(function()
-    s:close()
-    s:abort_clients()
-    s:wait_closed()
-  end)
-  return select(2, s:address()), s
-end
+local function server(f, options) return ports.served(finally, f, options) end
 
--- A port at which nobody listens.
-local function free_port()
-  local s = eddy.start_server(print, "127.0.0.1", 0)
-  local _, port = s:address()
-  s:close()
-  s:wait_closed()
-  return port
-end
+local free_port = ports.free
 
--- A port whose backlog is full, so that connecting to it takes for ever.
-local function full_port()
-  local function hold() eddy.sleep(math.huge) end
-  local s = eddy.start_server(hold, "127.0.0.1", 0, { backlog = 1, max_connections = 1 })
-  local _, port = s:address()
-  local held = {}
-  for _ = 1, 8 do
-    local ok, conn = pcall(eddy.open_connection, "127.0.0.1", port, { timeout = 0.05 })
-    if ok then held[#held + 1] = conn end
-  end
-  finally(function()
-    for _, conn in ipairs(held) do conn:abort() end
-    s:close()
-    s:abort_clients()
-    for _, task in ipairs(eddy.all_tasks()) do
-      if task ~= eddy.current_task() then task:cancel() end
-    end
-    s:wait_closed()
-  end)
-  return port
-end
+local function full_port() return ports.silent(finally) end
 
 describe("eddy.open_connection", function()
   it("connects to a numeric address", function()

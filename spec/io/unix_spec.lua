@@ -2,24 +2,13 @@
 -- stream_conformance_spec.lua.
 
 local eddy = require "eddy"
+local ending = require "spec.support.ending"
+local files = require "spec.support.files"
 
-local cleanups = {}
-
-local function at_end(f)
-  table.insert(cleanups, f)
-  finally(function()
-    while #cleanups > 0 do table.remove(cleanups)() end
-  end)
-end
+local function at_end(f) ending(finally, f) end
 
 -- A folder that goes with the test.
-local function folder()
-  local path = os.tmpname()
-  os.remove(path)
-  eddy.fs.mkdir(path)
-  at_end(function() eddy.fs.remove(path, { recursive = true }) end)
-  return path
-end
+local function folder() return files.folder(finally) end
 
 -- A server that is closed with the test.
 local function server(path, f, options)

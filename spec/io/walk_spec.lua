@@ -1,16 +1,13 @@
 local eddy = require "eddy"
 local calls = require "spec.support.calls"
+local support = require "spec.support.files"
 local fs = eddy.fs
 
 -- In memory, where that can be: a disk takes milliseconds to remove a directory.
 local base = os.rename("/dev/shm", "/dev/shm") and "/dev/shm" or "/tmp"
 
 -- A folder that the test removes.
-local function folder()
-  local dir = fs.mkdtemp(base .. "/eddy-walk-XXXXXX")
-  finally(function() fs.remove(dir, { recursive = true }) end)
-  return dir
-end
+local function folder() return support.folder(finally, base) end
 
 local function tree()
   local dir = folder()
@@ -33,11 +30,7 @@ local function steps(dir, options, edit)
   return list
 end
 
-local function count_open()
-  local n = 0
-  for _ in fs.scandir("/proc/self/fd") do n = n + 1 end
-  return n
-end
+local count_open = support.count_open
 
 -- A chain of so many directories, each with a file, deeper than a path can be long.
 local function chain(dir, depth)

@@ -1,24 +1,11 @@
 -- What is forgotten open is closed, and warned of. Shown in a process of its own, as Lua's warnings go to stderr.
 
-local root = os.getenv("EDDY_ROOT") or "."
-
--- The Lua that runs us.
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do i = i - 1 end
-  return i < 0 and arg[i] or "lua5.4"
-end
+local chunk = require "spec.support.chunk"
 
 -- Runs the body of a main task with warnings on; returns what it writes.
 local function run(body)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write("warn '@on' local eddy = require 'eddy' eddy.run(function() ", body, "\nend) collectgarbage()")
-  file:close()
-  local pipe = assert(io.popen(("cd '%s' && '%s' '%s' 2>&1"):format(root, interpreter(), path)))
-  local output = pipe:read("a"):gsub(path:gsub("%p", "%%%0"), "script.lua")
-  local ok = pipe:close()
-  os.remove(path)
+  local output, ok = chunk.output_of("local eddy = require 'eddy' eddy.run(function() " .. body ..
+    "\nend) collectgarbage()")
   assert.is_true(ok)
   return output
 end
@@ -38,7 +25,7 @@ describe("ResourceWarning #plain", function()
       eddy.sleep(0.01)
       print(server) ]])
     assert.matches("ResourceWarning: unclosed TCP connection 127%.0%.0%.1:%d+ %-> 127%.0%.0%.1:%d+ "
-      .. "opened at script%.lua:3", output)
+      .. "opened at chunk%.lua:3", output)
     assert.equal(1, count(output, "ResourceWarning"))
     assert.matches("0 connections", output)
   end)
@@ -47,9 +34,9 @@ describe("ResourceWarning #plain", function()
     local output = run(echo .. [[ conn = eddy.open_connection(host, port) server:close() server:abort_clients() ]])
     assert.equal(1, count(output, "ResourceWarning: unclosed TCP connection"))
     output = run [[ server = eddy.start_server(print, "127.0.0.1", 0) ]]
-    assert.equal(1, count(output, "ResourceWarning: unclosed server at 127.0.0.1:%d+ opened at script.lua:1"))
+    assert.equal(1, count(output, "ResourceWarning: unclosed server at 127.0.0.1:%d+ opened at chunk.lua:1"))
     output = run [[ file = eddy.open("/dev/null") ]]
-    assert.equal(1, count(output, "ResourceWarning: unclosed file /dev/null opened at script.lua:1"))
+    assert.equal(1, count(output, "ResourceWarning: unclosed file /dev/null opened at chunk.lua:1"))
   end)
 
   it("names a forgotten file, whose data is written", function()
@@ -59,7 +46,7 @@ describe("ResourceWarning #plain", function()
       collectgarbage() collectgarbage()
       print(eddy.fs.read_file(path))
       os.remove(path) ]]
-    assert.matches("ResourceWarning: unclosed file .* opened at script%.lua:2", output)
+    assert.matches("ResourceWarning: unclosed file .* opened at chunk%.lua:2", output)
     assert.matches("\nwritten\n", output)
   end)
 

@@ -1,12 +1,9 @@
 local eddy = require "eddy"
+local files = require "spec.support.files"
 local fs = eddy.fs
 
 -- A folder that the test removes.
-local function folder()
-  local dir = fs.mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/eddy-watch-XXXXXX")
-  finally(function() fs.remove(dir, { recursive = true }) end)
-  return dir
-end
+local function folder() return files.folder(finally) end
 
 -- The events of the watch until one is of `name`, as a set of "name what".
 local function events_until(watch, name)

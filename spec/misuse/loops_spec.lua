@@ -351,13 +351,18 @@ describe("where tasks of another loop wait #plain", function()
 end)
 
 describe("a scope of a task of another loop #plain", function()
-  it("refuses start", function()
-    local runner <close> = eddy.Runner()
+  local function group_of(runner)
     local group
     begin(runner, function()
       group = eddy.TaskGroup()
       eddy.sleep(1000)
     end)
+    return group
+  end
+
+  it("refuses start", function()
+    local runner <close> = eddy.Runner()
+    local group = group_of(runner)
     local outcome
     eddy.run(function() outcome = misuse.try("group:start(noop)", { group = group }) end)
     misuse.assert_error(outcome, RuntimeError, "'start'", "another loop")
@@ -365,11 +370,7 @@ describe("a scope of a task of another loop #plain", function()
 
   it("refuses to end its group", function()
     local runner <close> = eddy.Runner()
-    local group
-    begin(runner, function()
-      group = eddy.TaskGroup()
-      eddy.sleep(1000)
-    end)
+    local group = group_of(runner)
     local outcome
     eddy.run(function() outcome = misuse.try("do local _ <close> = group end", { group = group }) end)
     misuse.assert_error(outcome, RuntimeError, "TaskGroup", "closed by the task that opened it")

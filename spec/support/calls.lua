@@ -34,4 +34,17 @@ function calls.closing(f) return setmetatable({}, { __close = function(_, err) f
 ---A task that sleeps for so long and returns the rest.
 function calls.after(seconds, ...) return eddy.create_task(eddy.sleep, seconds, ...) end
 
+---The task of f(...), which has run until it waits.
+function calls.started(f, ...)
+  local task = eddy.create_task(f, ...)
+  eddy.sleep(0)
+  return task
+end
+
+---Whether the task ends as it was cancelled.
+function calls.cancelled(task)
+  local ok, err = pcall(eddy.await, task)
+  return not ok and eddy.is_error(err, eddy.CancelledError)
+end
+
 return calls

@@ -111,4 +111,18 @@ function program.command(arguments, environment)
   return output, status
 end
 
+---Starts an example with the eddy command that prints where it listens; returns host, port and its output. It ends
+---with the test, whose `finally` is given.
+function program.serving(finally, arguments)
+  local command = os.getenv("EDDY") or root .. "/build/release/eddy"
+  local pipe = assert(io.popen(("cd '%s' && echo $$ && exec '%s' %s 2>&1"):format(root, command, arguments)))
+  local pid = pipe:read("n", "l")
+  finally(function()
+    os.execute("kill " .. pid)
+    pipe:close()
+  end)
+  local host, port = pipe:read("l"):match("^listening on\t(%S+)\t(%d+)$")
+  return host, tonumber(port), pipe
+end
+
 return program

@@ -1,6 +1,7 @@
 -- Two connected streams of every kind, for specs of what holds for all of them.
 
 local eddy = require "eddy"
+local calls = require "spec.support.calls"
 
 local streams = {}
 
@@ -84,12 +85,7 @@ function streams.pair(finally, kind, options)
   return streams.kinds[kind].open(options)
 end
 
----Starts f as a task and lets it run until it waits.
-function streams.started(f, ...)
-  local task = eddy.create_task(f, ...)
-  eddy.sleep(0)
-  return task
-end
+streams.started = calls.started
 
 ---More than the system takes while nobody reads.
 function streams.much(kind) return kind == "tcp" and 20 << 20 or 2 << 20 end

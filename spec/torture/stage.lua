@@ -36,6 +36,13 @@ end
 ---Whether that error may be for lack of memory.
 function stage.is_starving(err) return torture.explains(err) end
 
+---Whether f(...) ends well. Does not mind an error that is explained.
+function stage.try(f, ...)
+  local ok, err = pcall(f, ...)
+  if not ok and (stage.cancelled() or not stage.is_starving(err)) then error(err, 0) end
+  return ok
+end
+
 ---Checks that both are equal; `if_fed`: unless memory has failed somebody who had a part in it.
 function stage.equal(expected, value, what, if_fed)
   if expected == value or if_fed and torture.starved() then return end

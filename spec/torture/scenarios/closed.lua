@@ -3,11 +3,7 @@ local eddy = require "eddy"
 
 -- Coroutines inside tasks that Lua's own coroutine.close ends while they wait: what they waited for may go before the
 -- task does, or after it. Nothing here minds an error that is explained.
-local function try(f, ...)
-  local ok, err = pcall(f, ...)
-  if not ok and (stage.cancelled() or not stage.is_starving(err)) then error(err, 0) end
-  return ok
-end
+local try = stage.try
 
 -- The task waits, by `wait`, in a coroutine that is closed; then it is cancelled.
 local function leave(wait)

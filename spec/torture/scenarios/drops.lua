@@ -3,11 +3,7 @@ local eddy = require "eddy"
 
 -- Things that are forgotten while they are in use, and collected when there may be no memory for a finalizer: the
 -- collections run on young stacks, which must grow for that. Nothing here minds an error that is explained.
-local function try(f, ...)
-  local ok, err = pcall(f, ...)
-  if not ok and (stage.cancelled() or not stage.is_starving(err)) then error(err, 0) end
-  return ok
-end
+local try = stage.try
 
 local function collect()
   for depth = 1, 3 do
