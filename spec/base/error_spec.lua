@@ -442,8 +442,7 @@ describe("An error that leaves eddy.run #plain", function()
 
   -- What a script writes on stderr, and its exit status.
   local function stderr_of(code)
-    support.write(folder .. "/app.lua", code)
-    local _, err, status = support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
+    local _, err, status = support.plain(folder, code)
     return err, status
   end
 

@@ -82,6 +82,13 @@ describe("eddy.busted #plain", function()
 end)
 
 describe("eddy.busted, when a test is wrong #plain", function()
+  -- What comes of tests that may take 0.1 s each.
+  local function in_a_tenth(source)
+    local output = inner_busted.run(source, nil, "EDDY_TEST_TIMEOUT=0.1")
+    assert.matches("timeout: not done after 0.1 s", output)
+    return output
+  end
+
   local function summary(output) return output:match("(%d+ success%S* / .-) :") end
 
   it("passes failures on as busted's own, with the place", function()
@@ -131,14 +138,14 @@ describe("eddy.busted, when a test is wrong #plain", function()
   end)
 
   it("fails a test that takes too long, and says where it waits", function()
-    local output = inner_busted.run([[
+    local output = in_a_tenth [[
       local eddy = require "eddy"
       it("waits for ever", function()
         eddy.create_task(eddy.sleep, 50):set_name("helper task")
         eddy.sleep(60)
       end)
       it("goes on", function() end)
-    ]], nil, "EDDY_TEST_TIMEOUT=0.1")
+    ]]
     assert.equal("1 success / 0 failures / 1 error / 0 pending", summary(output))
     assert.matches("spec.lua:4: timeout: not done after 0.1 s", output)
     assert.matches("waiting in sleep at spec.lua:4", output)
@@ -146,36 +153,34 @@ describe("eddy.busted, when a test is wrong #plain", function()
   end)
 
   it("fails a test that takes too long on virtual time", function()
-    local output = inner_busted.run([[
+    local output = in_a_tenth [[
       local eddy = require "eddy"
       it("ticks for ever #virtual", function()
         eddy.create_task(function() while true do eddy.sleep(1) end end)
         eddy.await(eddy.get_running_loop():create_future())
       end)
-    ]], nil, "EDDY_TEST_TIMEOUT=0.1")
+    ]]
     assert.equal("0 successes / 0 failures / 1 error / 0 pending", summary(output))
     assert.matches("spec.lua:4: timeout: not done after 0.1 s", output)
   end)
 
   it("fails a test that takes the cancellation of its timeout and goes on", function()
-    local output = inner_busted.run([[
+    local output = in_a_tenth [[
       local eddy = require "eddy"
       it("is stubborn", function() pcall(eddy.sleep, 60) end)
-    ]], nil, "EDDY_TEST_TIMEOUT=0.1")
+    ]]
     assert.equal("0 successes / 0 failures / 1 error / 0 pending", summary(output))
-    assert.matches("timeout: not done after 0.1 s", output)
   end)
 
   it("gives up a test that takes every cancellation", function()
-    local output = inner_busted.run([[
+    local output = in_a_tenth [[
       local eddy = require "eddy"
       it("never ends", function()
         while true do pcall(eddy.sleep, 60) end
       end)
       it("comes after it", function() end)
-    ]], nil, "EDDY_TEST_TIMEOUT=0.1")
+    ]]
     assert.equal("1 success / 0 failures / 1 error / 0 pending", summary(output))
-    assert.matches("timeout: not done after 0.1 s", output)
   end)
 
   it("lets a file set its own timeout", function()

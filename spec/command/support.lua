@@ -46,6 +46,12 @@ function support.sh(line)
   return take_file(out), take_file(err), how == "signal" and 128 + code or code
 end
 
+---Runs a chunk, app.lua in that folder, with the Lua that has no command around it; returns what sh does.
+function support.plain(folder, code)
+  support.write(folder .. "/app.lua", code)
+  return support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
+end
+
 ---Runs the command with these words. options: stdin, its text (default: nothing); env, a string of NAME=value words.
 function support.eddy(words, options)
   options = options or {}

@@ -152,7 +152,7 @@ describe("A deadlock #plain", function()
   it("that comes again while all unwind is reported, and the loop is closed", function()
     local folder = support.folder {}
     finally(function() support.remove(folder) end)
-    support.write(folder .. "/app.lua", [[
+    local out, err, status = support.plain(folder, [[
       warn "@on"
       local eddy = require "eddy"
       local loop
@@ -162,7 +162,6 @@ describe("A deadlock #plain", function()
         loop:create_future():await()
       end)
       print(eddy.is_error(err, eddy.DeadlockError), loop:is_closed())]])
-    local out, err, status = support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
     assert.same({ "true\ttrue\n", 0 }, { out, status })
     assert.matches("<Task 'main' pending, waiting in await at [^\n]*app.lua:7>", err)
   end)

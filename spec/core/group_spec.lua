@@ -129,7 +129,7 @@ describe("eddy.TaskGroup #plain", function()
     local support = require "spec.command.support"
     local folder = support.folder {}
     finally(function() support.remove(folder) end)
-    support.write(folder .. "/app.lua", [[
+    local out, err = support.plain(folder, [[
       warn "@on"
       local eddy = require "eddy"
       eddy.run(function()
@@ -139,7 +139,6 @@ describe("eddy.TaskGroup #plain", function()
       end)
       collectgarbage()
       collectgarbage()]])
-    local out, err = support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
     assert.matches("finished", out)
     assert.equal("", err)
   end)

@@ -10,7 +10,7 @@ describe("SIGINT #plain", function()
   -- Runs a script, to which `interrupt()` sends SIGINT, and `interrupt_later()` soon, wherever it is then. Returns its
   -- output, what it wrote on stderr, its exit status.
   local function run(code)
-    support.write(folder .. "/app.lua", [[
+    return support.plain(folder, [[
       io.stdout:setvbuf "no"
       local eddy = require "eddy"
       -- not os.execute, which ignores SIGINT itself meanwhile
@@ -27,7 +27,6 @@ describe("SIGINT #plain", function()
         return table.concat(texts, " ")
       end
     ]] .. code)
-    return support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
   end
 
   -- The same of the body of a main function; the script prints last what run raises, or returns.
@@ -51,19 +50,19 @@ describe("SIGINT #plain", function()
 
   it("wakes a loop that waits in the kernel", function()
     local out = run_main [[
-        interrupt_later()
-        eddy.sleep(60)]]
+      interrupt_later()
+      eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("cancels what main waits for, with asyncio's meaning", function()
     local out = run_main [[
-        local inner = eddy.create_task(function()
-          local _ <close> = setmetatable({}, { __close = function() print "inner" end })
-          eddy.sleep(60)
-        end)
-        eddy.get_running_loop():call_soon(interrupt)
-        eddy.await(inner)]]
+      local inner = eddy.create_task(function()
+        local _ <close> = setmetatable({}, { __close = function() print "inner" end })
+        eddy.sleep(60)
+      end)
+      eddy.get_running_loop():call_soon(interrupt)
+      eddy.await(inner)]]
     assert.equal("inner\nInterrupted\n", out)
   end)
 
@@ -90,58 +89,58 @@ describe("SIGINT #plain", function()
 
   it("interrupts code that never waits", function()
     local out = run_main [[
-        interrupt_later()
-        while true do end]]
+      interrupt_later()
+      while true do end]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts a callback that never ends", function()
     local out = run_main [[
-        eddy.get_running_loop():call_soon(function()
-          interrupt_later()
-          while true do end
-        end)
-        eddy.sleep(60)]]
+      eddy.get_running_loop():call_soon(function()
+        interrupt_later()
+        while true do end
+      end)
+      eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts another task than main that never waits", function()
     local out = run_main [[
-        eddy.create_task(function()
-          interrupt_later()
-          while true do end
-        end)
-        eddy.sleep(60)]]
+      eddy.create_task(function()
+        interrupt_later()
+        while true do end
+      end)
+      eddy.sleep(60)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("interrupts code in one of eddy's coroutines that never waits", function()
     local out = run_main [[
-        eddy.coroutine.wrap(function()
-          interrupt_later()
-          interrupt_later()
-          while true do end
-        end)()]]
+      eddy.coroutine.wrap(function()
+        interrupt_later()
+        interrupt_later()
+        while true do end
+      end)()]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("a second time raises at once, and main is cancelled then", function()
     local out = run_main [[
-        local _ <close> = setmetatable({}, { __close = function() print "main ends" end })
-        eddy.get_running_loop():call_soon(interrupt)
-        print("first", pcall(eddy.sleep, 60))
-        eddy.get_running_loop():call_soon(interrupt)
-        eddy.sleep(60)
-        print "not here"]]
+      local _ <close> = setmetatable({}, { __close = function() print "main ends" end })
+      eddy.get_running_loop():call_soon(interrupt)
+      print("first", pcall(eddy.sleep, 60))
+      eddy.get_running_loop():call_soon(interrupt)
+      eddy.sleep(60)
+      print "not here"]]
     assert.equal("first\tfalse\tCancelledError\nmain ends\nInterrupted\n", out)
   end)
 
   it("a second time raises out of code that computes, through what took the first", function()
     local out = run_main [[
-        eddy.get_running_loop():call_soon(interrupt)
-        pcall(eddy.sleep, 60)
-        interrupt_later()
-        while true do end]]
+      eddy.get_running_loop():call_soon(interrupt)
+      pcall(eddy.sleep, 60)
+      interrupt_later()
+      while true do end]]
     assert.equal("Interrupted\n", out)
   end)
 
@@ -171,53 +170,53 @@ describe("SIGINT #plain", function()
 
   it("that a pcall far out catches ends nothing; the error itself does", function()
     local out = run_main [[
-        interrupt_later()
-        local ok, err = pcall(function() while true do end end)
-        error(err, 0)]]
+      interrupt_later()
+      local ok, err = pcall(function() while true do end end)
+      error(err, 0)]]
     assert.equal("Interrupted\n", out)
   end)
 
   it("ends the run when another task than main has not caught it, also after cleaning up", function()
     local out = run_main [[
-        eddy.create_task(function()
-          local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0.01) print "cleaned up" end })
-          interrupt_later()
-          while true do end
-        end)
-        eddy.sleep(60)]]
+      eddy.create_task(function()
+        local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0.01) print "cleaned up" end })
+        interrupt_later()
+        while true do end
+      end)
+      eddy.sleep(60)]]
     assert.equal("cleaned up\nInterrupted\n", out)
   end)
 
   it("that was caught counts: the next one is the second", function()
     local out = run_main [[
-        interrupt_later()
-        print(pcall(function() while true do end end))
-        eddy.get_running_loop():call_soon(interrupt)
-        eddy.sleep(60)]]
+      interrupt_later()
+      print(pcall(function() while true do end end))
+      eddy.get_running_loop():call_soon(interrupt)
+      eddy.sleep(60)]]
     assert.equal("false\tInterrupted\nInterrupted\n", out)
   end)
 
   it("cancels the tasks left as always", function()
     local out = run_main [[
-        eddy.create_task(function()
-          local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0) print "cleaned up" end })
-          eddy.sleep(60)
-        end)
-        eddy.get_running_loop():call_soon(interrupt)
-        eddy.sleep(60)]]
+      eddy.create_task(function()
+        local _ <close> = setmetatable({}, { __close = function() eddy.sleep(0) print "cleaned up" end })
+        eddy.sleep(60)
+      end)
+      eddy.get_running_loop():call_soon(interrupt)
+      eddy.sleep(60)]]
     assert.equal("cleaned up\nInterrupted\n", out)
   end)
 
   it("at the end of the loop leaves tasks that will not end", function()
     local out, err = run_main [[
-        eddy.create_task(function()
-          pcall(eddy.sleep, 60)
-          eddy.get_running_loop():call_soon(interrupt)
-          eddy.sleep(60)
-          print "not here"
-        end)
-        eddy.sleep(0)
-        return "main's result"]]
+      eddy.create_task(function()
+        pcall(eddy.sleep, 60)
+        eddy.get_running_loop():call_soon(interrupt)
+        eddy.sleep(60)
+        print "not here"
+      end)
+      eddy.sleep(0)
+      return "main's result"]]
     assert.same({ "Interrupted\n", "" }, { out, err })
   end)
 

@@ -247,8 +247,7 @@ describe("What is reported #plain", function()
 
   -- What a script writes on stderr; it must end well.
   local function stderr_of(code)
-    support.write(folder .. "/app.lua", "local eddy = require 'eddy'\n" .. code)
-    local _, err, status = support.sh((os.getenv "EDDY_LUA" or "lua5.4") .. " " .. folder .. "/app.lua")
+    local _, err, status = support.plain(folder, "local eddy = require 'eddy'\n" .. code)
     assert.equal(0, status, err)
     return err
   end

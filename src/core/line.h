@@ -3,7 +3,7 @@
  * line.h - the line in which tasks wait for a lock, an item, an event: first come, first told.
  * Owns:   eddy__line, embedded in the object that is waited for. A task stands in it by its own waiter, so waiting
  *         takes no memory; the frame of the suspended function keeps the object alive meanwhile.
- * Uses:   task.h, cancel.h.      Used by: sync.c, barrier.c, queue.c.
+ * Uses:   task.h, cancel.h.      Used by: sync.c, barrier.c, queue.c, threads/pool.c.
  * Touch:  with care. Being told is not yet having: a task that was told may be cancelled before it runs, and must then
  *         pass on what it was told of. `told` lists those, until they have run.
  */

@@ -3,7 +3,7 @@
  * fs_work.h - operations on files as threads of the pool do them: plain C, blocking, no Lua.
  * Owns:   nothing that outlives a call, but for results that the caller frees or closes.
  * Uses:   libuv's synchronous calls, which retry after EINTR and open close-on-exec.
- *         Used by: operation.h, fs.c, paths.c, file.c.
+ *         Used by: operation.h and so fs.c and paths.c; file.c, file_now.c, tree_paths.c.
  * Touch:  freely. All return 0 or a result, or a libuv code and in *syscall what failed. `stop`, where there is one, is
  *         set when nobody wants the result any more: then they end early, with UV_ECANCELED.
  */

@@ -2,7 +2,7 @@
 /*
  * call.h - a call that another Lua state makes for this one: the function and its arguments there, the results back.
  * Owns:   eddy__call, which both sides count; its way home is a mail.
- * Uses:   move.h, core/post.h.      Used by: pool.c, worker.c, executor.c, thread.c, remote.c.
+ * Uses:   move.h, core/post.h.      Used by: pool.c, worker.c, executor.c, thread.c, wire.c.
  * Touch:  with care. What belongs to which thread stands beside each field.
  */
 #ifndef EDDY_THREADS_CALL_H
