@@ -276,6 +276,26 @@ describe("A finalizer called by hand", function()
     file:close()
   end)
 
+  it("of a file, in a finalizer that runs while the text of a read is made, closes it", function()
+    local path = os.tmpname()
+    finally(function() os.remove(path) end)
+    eddy.fs.write_file(path, ("x"):rep(100000))
+    local file, mode = eddy.open(path), collectgarbage "generational"
+    local gc, read = debug.getmetatable(file).__gc, file.read
+    assert.equal("x", file:read(1))   -- the rest is read ahead
+    collectgarbage()
+    collectgarbage "stop"
+    warn "@off"
+    setmetatable({}, { __gc = function() gc(file) end })
+    collectgarbage "restart"
+    local data = read(file, 5000)
+    collectgarbage(mode)
+    warn "@on"
+    assert.equal(("x"):rep(5000), data)
+    assert.error_matches(function() file:read(1) end, "'read' on a closed file")
+    assert.same({}, eddy._handles())
+  end)
+
   it("of standard output leaves print as it is", function()
     local out = support.sh([["$EDDY" -e 'print "before" eddy.stdout:write("queued\n")
       debug.getmetatable(eddy.stdout).__gc(eddy.stdout) print "after" io.write("end\n")' 2>/dev/null; echo $?]])

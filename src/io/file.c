@@ -147,19 +147,19 @@ static bool is_waited_for(const eddy__file *f) {
 }
 
 /* [-0, +0, -] */
-bool eddy__file_drop(lua_State *L, eddy__file *f) {
+bool eddy__file_drop(lua_State *L, eddy__file *f, bool for_good) {
   if (f->fd >= 0 && is_waited_for(f)) {
-    f->is_orphan = true;
+    f->is_orphan = for_good;
     return false;
   }
-  f->is_dropped = true;
+  f->is_dropped = for_good;
   if (f->fd >= 0) warn(L, f);
   f->is_closed = true;
   if (f->is_working && f->poll != NULL && f->op != EDDY_FILE_CLOSE) eddy__file_poll_stop(f);
-  if (f->is_working) return true;
+  if (f->is_working) return for_good;
   eddy__file_finish(f);
-  release(f);
-  return true;
+  if (for_good) release(f);
+  return for_good;
 }
 
 /* [-0, +0, -] */

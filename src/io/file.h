@@ -41,7 +41,7 @@ typedef struct eddy__file {
   int fd;              /* -1: closed */
   bool is_closed;      /* for all who come now; the descriptor may still be open */
   bool is_dropped;     /* the userdata is gone */
-  bool is_orphan;      /* it was finalized while tasks wait: a state that closes, or a script by hand */
+  bool is_orphan;      /* it was finalized while tasks wait: a state that closes */
   struct eddy__file **box; /* the userdata */
   bool is_regular;     /* the end is where its size says */
   bool is_in_memory;   /* in tmpfs: no read has to wait */
@@ -85,9 +85,9 @@ extern const eddy__type eddy__type_file;
 /* Takes over the descriptor. Returns NULL without memory, and then it is the caller's still. */
 eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const char *path);
 
-/* The userdata lets go, and must forget the file; not when this returns false: tasks wait for it still. Warns when the
- * file is open.   [-0, +0, -] */
-bool eddy__file_drop(lua_State *L, eddy__file *f);
+/* The userdata lets go, and must forget the file; not when this returns false: tasks wait for it still, or it is not for
+ * good, and the file is only closed. Warns when the file is open.   [-0, +0, -] */
+bool eddy__file_drop(lua_State *L, eddy__file *f, bool for_good);
 
 /* Writes what is there, if that does not have to wait, and closes the descriptor, here and now. Nobody may be working.
  * Returns 0 or a libuv code. */

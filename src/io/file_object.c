@@ -301,11 +301,18 @@ static int l_scope_end(lua_State *L) {
   return rc < 0 ? eddy__raise_about(L, rc, f->syscall, "path", f->path) : 0;
 }
 
-/* [-0, +0, -] */
+/* Whether the collector has called the running function.   [-0, +0, -] */
+static bool is_finalizing(lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && strcmp(ar.namewhat, "metamethod") == 0;
+}
+
+/* A script that calls it by hand, perhaps in a finalizer in the middle of a method, only closes the file.
+ *   [-0, +0, -] */
 static int l_gc(lua_State *L) {
   eddy__file **box = eddy__object_test(L, 1, &eddy__type_file), *f = box == NULL ? NULL : *box;
   if (f == NULL) return 0;
-  if (eddy__file_drop(L, f)) *box = NULL;
+  if (eddy__file_drop(L, f, is_finalizing(L))) *box = NULL;
   return 0;
 }
 
