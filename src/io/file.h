@@ -85,8 +85,8 @@ extern const eddy__type eddy__type_file;
 /* Takes over the descriptor. Returns NULL without memory, and then it is the caller's still. */
 eddy__file *eddy__file_new(eddy__loop *loop, eddy__blocks *blocks, int fd, const char *path);
 
-/* The userdata lets go, and must forget the file; not when this returns false: tasks wait for it still, or it is not for
- * good, and the file is only closed. Warns when the file is open.   [-0, +0, -] */
+/* The userdata lets go, and must forget the file; not when this returns false: tasks wait for it still, or that was not
+ * for good, and the file is only closed. Warns when the file is open.   [-0, +0, -] */
 bool eddy__file_drop(lua_State *L, eddy__file *f, bool for_good);
 
 /* Writes what is there, if that does not have to wait, and closes the descriptor, here and now. Nobody may be working.
