@@ -68,8 +68,9 @@ typedef struct eddy_options {
 } eddy_options;
 
 /* Makes a Lua state as luaL_newstate does, with memory of its own: small blocks without malloc's headers, which makes
- * tasks smaller and quicker to create. Worth it for many tasks; eddy works in any state. It is closed by lua_close.
- * Returns NULL for lack of memory. */
+ * tasks smaller and quicker to create. Worth it for many tasks; eddy works in any state. It is closed by lua_close. Its
+ * allocator may be wrapped by lua_setallocf, not replaced, and has to be told the true sizes of blocks, as Lua's manual
+ * says. Returns NULL for lack of memory. */
 EDDY_API lua_State *eddy_newstate(void);
 
 /* The wrong thread is any other than the one that is inside of eddy_run, eddy_pump or eddy_close of a loop of this
