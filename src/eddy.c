@@ -54,6 +54,9 @@ static const struct {
 };
 static const char *const modules[] = {"testing", "busted"};
 
+/* The standard streams. */
+static const char *const streams[] = {"stdin", "stdout", "stderr"};
+
 /* Functions that are written in Lua, and their modules. */
 static const struct {
   const char *name, *module;
@@ -100,6 +103,20 @@ static int l_index(lua_State *L) {
     lua_pop(L, 1);
   }
   return 0;
+}
+
+/* Pushes the set of what l_index loads when it is asked for: the prompt completes these names too.   [-0, +1, m] */
+static void push_late_names(lua_State *L) {
+  const char *names[16];
+  size_t n = 0;
+  for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) names[n++] = modules[i];
+  for (size_t i = 0; i < sizeof in_lua / sizeof *in_lua; i++) names[n++] = in_lua[i].name;
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) names[n++] = streams[i];
+  lua_createtable(L, 0, (int)n);
+  for (size_t i = 0; i < n; i++) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, names[i]);
+  }
 }
 
 /* Whether a __close handler of this Lua may wait: its scopes came in 5.4.0, that in 5.4.3.   [-0, +0, m] */
@@ -161,9 +178,11 @@ EDDY_API int luaopen_eddy(lua_State *L) {
   eddy__threads_room(L, rt);
   lua_pushliteral(L, EDDY_VERSION);
   lua_setfield(L, -2, "_VERSION");
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, l_index);
   lua_setfield(L, -2, "__index");
+  push_late_names(L);
+  lua_setfield(L, -2, "__names");
   lua_setmetatable(L, -2);
   return 1;
 }

@@ -152,21 +152,28 @@ static bool is_match(lua_State *L, int idx, const char *start) {
   return length > 0 || name[0] != '_';
 }
 
-/* Adds the fields of the value at the top that start so to the set at idx.   [-1, +0, m] */
+/* Adds the keys of the table at the top that start so to the set at idx.   [-0, +0, m] */
+static void add_keys(lua_State *L, int set, const char *start, bool methods) {
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    if (is_match(L, -2, start) && (!methods || lua_isfunction(L, -1))) {
+      lua_pushvalue(L, -2);
+      lua_pushboolean(L, 1);
+      lua_rawset(L, set);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* Adds the fields of the value at the top that start so to the set at idx; also those that an __index makes when they
+ * are asked for, if the set `__names` in its metatable has them.   [-1, +0, m] */
 static void add_fields(lua_State *L, int set, const char *start, bool methods) {
   bool is_there = true;
   for (int i = 0; is_there && i < CHAIN; i++) {
-    if (lua_istable(L, -1)) {
-      lua_pushnil(L);
-      while (lua_next(L, -2)) {
-        if (is_match(L, -2, start) && (!methods || lua_isfunction(L, -1))) {
-          lua_pushvalue(L, -2);
-          lua_pushboolean(L, 1);
-          lua_rawset(L, set);
-        }
-        lua_pop(L, 1);
-      }
-    }
+    if (lua_istable(L, -1)) add_keys(L, set, start, methods);
+    int type = luaL_getmetafield(L, -1, "__names");
+    if (type == LUA_TTABLE) add_keys(L, set, start, methods);
+    if (type != LUA_TNIL) lua_pop(L, 1);
     is_there = go_on(L);
   }
   if (is_there) lua_pop(L, 1);

@@ -149,6 +149,8 @@ describe("The prompt on a terminal", function()
     local terminal = open()
     terminal:line("tost\t == tostring", "true\n")
     terminal:line("eddy.create_ta\t == eddy.create_task", "true\n")
+    terminal:line("eddy.so\t == eddy.sort", "true\n") -- which is loaded when it is first used
+    terminal:line("eddy.stdi\t == eddy.stdin", "true\n")
     terminal:line("1 ..string.rev\t'ab'", '"?1ba"?\n') -- as a person would
     terminal:line("task = eddy.create_task(eddy.sleep, 3600)", "")
     terminal:line("task:canc\t()", "true\n")

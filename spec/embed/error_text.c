@@ -42,6 +42,9 @@ int main(void) {
   CHECK_HAS("TimeoutError", lua_tostring(L, -1));
   CHECK_HAS("code", text_of(loop, L, "error({code = 'E42'})")); /* a table shows its fields */
   CHECK_HAS("E42", lua_tostring(L, -1));
+  CHECK_HAS("{ 1, nil, \"x\", [5] = 2, code = \"E42\" }\n", /* as eddy.repr does */
+            text_of(loop, L, "error({1, nil, 'x', [5] = 2, code = 'E42'})"));
+  CHECK_HAS("{}\n", text_of(loop, L, "error({})"));
   CHECK_HAS("nil", text_of(loop, L, "error(nil)"));
   CHECK_HAS("false", text_of(loop, L, "error(false)"));
   CHECK_HAS("told", text_of(loop, L, with_tostring "return 'told' end}))"));
