@@ -97,3 +97,69 @@ describe("a read of a file", function()
     assert.is_true(#seen > 0)
   end)
 end)
+
+-- --- When the process or the power goes -----------------------------------------------------------------------------
+
+-- Writes a file again and again, and says so each time.
+local AGAIN <const> = [[
+for i = 1, 100 do
+  eddy.fs.write_file("%s/f", (i .. "\n"):rep(20000), { atomic = true })
+  io.stdout:write(i, "\n")
+  io.stdout:flush()
+end
+]]
+
+-- The command's output while strace does what the options say.
+local function trace(options, script)
+  local path = os.tmpname()
+  fs.write_file(path, script)
+  local line = "UV_THREADPOOL_SIZE=1 ASAN_OPTIONS=detect_leaks=0 strace -f -qq %s '%s' %s 2>/dev/null"
+  local pipe = assert(io.popen(line:format(options, command, path)))
+  local output = pipe:read("a")
+  pipe:close()
+  os.remove(path)
+  return output
+end
+
+describe("an atomic write that is cut off", function()
+  -- The files are fsynced before they get their name, and the folder after that: what a power cut leaves is one of them.
+  for _, before in ipairs { "none", "old" } do
+    it("has its bytes on the disk before its name, then the name too; there was before: " .. before, function()
+      if not can_trace then pending("no strace here, or it may not trace") end
+      local dir = fs.mkdtemp("/tmp/eddy-order-XXXXXX")
+      finally(function() fs.remove(dir, { recursive = true }) end)
+      if before == "old" then fs.write_file(dir .. "/f", "old") end
+      trace(("-y -s 0 -o '%s/trace' -e trace=openat,write,fsync,fdatasync,rename,renameat,renameat2"):format(dir),
+        ("eddy.fs.write_file('%s/f', ('new'):rep(50000), { atomic = true })"):format(dir))
+      local steps = {}
+      for line in fs.read_file(dir .. "/trace"):gmatch "[^\n]+" do
+        local call, rest = line:match "^%d+%s+(%l+)%d?%((.*)$"
+        local what = rest and rest:find(dir, 1, true) and (rest:find "/%.eddy%-%x+%.tmp" and "new" or "folder")
+        if what then steps[#steps + 1] = call .. " " .. what end
+      end
+      assert.equal("openat new, write new, fsync new, rename new, openat folder, fsync folder", table.concat(steps, ", "))
+    end)
+  end
+
+  -- Each thread counts by itself; the one that writes makes more such calls than the others do.
+  for _, case in ipairs {
+    { "openat", 60, 61 }, { "write", 60, 63 }, { "fsync", 1, 4 }, { "close", 60, 61 }, { "rename", 1, 2 },
+  } do
+    it("leaves old or new, whole, when the process is killed in its " .. case[1], function()
+      if not can_trace then pending("no strace here, or it may not trace") end
+      local dir = fs.mkdtemp("/tmp/eddy-kill-XXXXXX")
+      finally(function() fs.remove(dir, { recursive = true }) end)
+      for n = case[2], case[3] do
+        fs.write_file(dir .. "/f", ("0\n"):rep(20000))
+        local options = "-o /dev/null -e trace=%s -e inject=%s:signal=SIGKILL:when=%d"
+        local output = trace(options:format(case[1], case[1], n), AGAIN:format(dir))
+        local told = math.tointeger(output:match "(%d+)\n$" or 0)
+        local data = fs.read_file(dir .. "/f")
+        local found = math.tointeger(data:match "^(%d+)\n")
+        assert.is_true(told < 100 and (told > 0 or n < 60), "it was not killed while it wrote")
+        assert.is_true(found == told or found == told + 1, ("%s was told, %s is there"):format(told, found))
+        assert.equal((found .. "\n"):rep(20000), data)
+      end
+    end)
+  end
+end)
