@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "core/cancel.h"
 #include "core/interrupt.h"
+#include "core/post.h"
 #include "core/report.h"
 #include "core/runner.h"
 #include "core/task.h"
@@ -259,6 +260,7 @@ EDDY_API int eddy_run(eddy_loop *host, lua_State *L, int idx) {
   loop->lazy_turn = loop->turns + 1; /* the one in which the task starts */
   if (!enter(&v, host)) return EDDY_MISUSE;
   int rc = eddy__runner_drive(L, loop, idx, host->handle_sigint);
+  if (loop->is_open) eddy__post_rest(loop); /* the host may sleep */
   leave(&v);
   if (rc == EDDY_INTERRUPT) eddy__future_retrieved(f);
   if (rc != 0) return rc == EDDY_INTERRUPT ? EDDY_INTERRUPTED : EDDY_FAILED;

@@ -99,6 +99,23 @@ static void virtual_clock_waits(void) {
   lua_close(L);
 }
 
+/* A thread that was at work when a run ended wakes the host, too. */
+static void threads_wake_after_run(void) {
+#ifndef _WIN32
+  lua_State *L = new_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  spawn(loop, L, "=call", "return (require('eddy').to_thread(os.execute, 'sleep 0.2'))");
+  spawn(loop, L, "=nap", "require('eddy').sleep(0.02)");
+  CHECK_INT(EDDY_OK, eddy_run(loop, L, 2));
+  lua_settop(L, 1);
+  struct pollfd wake = {.fd = eddy_backend_fd(loop), .events = POLLIN};
+  CHECK_INT(1, poll(&wake, 1, 5000));
+  CHECK_INT(EDDY_OK, eddy_run(loop, L, 1));
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+#endif
+}
+
 /* Nothing but a thread is at work: its result wakes the host. */
 static void threads_wake(void) {
   lua_State *L = new_state();
@@ -198,6 +215,7 @@ static void failing_task(void) {
 int main(void) {
   virtual_clock();
   virtual_clock_waits();
+  threads_wake_after_run();
   threads_wake();
   posts_wake();
   real_clock();
