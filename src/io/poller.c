@@ -35,6 +35,7 @@ typedef struct poller {
   eddy__callback *callbacks[ROLES];
   uv_poll_t poll;
   uv_prepare_t prepare;
+  uint64_t looked;     /* when it was seen last that the descriptor is the same; libuv's time, ms */
   int open;            /* handles that libuv has */
   bool is_closing, is_dropped;
 } poller;
@@ -149,8 +150,12 @@ static void describe(const eddy__keeper *keeper, char *text, size_t size) {
 }
 
 /* libuv is about to poll. */
+/* A loop that is about to sleep looks at each poller; a busy one, for which a look at hundreds is much, once in a
+ * millisecond. */
 static void on_prepare(uv_prepare_t *uv) {
   poller *p = uv->data;
+  if (p->loop->ready > 0 && p->looked == uv_now(uv->loop)) return;
+  p->looked = uv_now(uv->loop);
   if (!is_same(p)) end_poller(p, true);
 }
 
