@@ -160,17 +160,6 @@ describe("The prompt on a terminal", function()
     terminal:line("own_n\t.inn\t.fi\t + 1", "2\n")
   end)
 
-  it("forgets the line for a Ctrl-C in a search, once Ctrl-G has left that", function()
-    local terminal = open()
-    terminal:line("11 + 22", "33\n")
-    terminal:type "\18"
-    terminal:type "11"
-    terminal:expect "11"
-    terminal:type "\3\7"
-    terminal:expect "\n> $"
-    terminal:line("3", "3\n")
-  end)
-
   it("lists what there is when a name may go on in several ways", function()
     local terminal = open()
     terminal:press("coroutine.\t\t", "close.*wrap.*yield.*> coroutine%.$")
