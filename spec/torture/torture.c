@@ -9,8 +9,8 @@
  * they do. A dry run counts the events; then a child is forked for each (with --sample, for some of each, drawn by
  * --pick), which gets --limit seconds (5), --jobs of them at a time (as there are processors). A line is printed for
  * each run that goes wrong: the command that does it again. With --n there is that run only, and stderr is shown,
- * or --times times. After --seconds no new kind, mode and scenario is begun; --after goes on behind one. At the end the
- * numbers of runs are printed; the status is 1 if a run went wrong, 3 if time was over.
+ * or --times times behind a dry run. After --seconds no new kind, mode and scenario is begun; --after goes on behind
+ * one. At the end the numbers of runs are printed; the status is 1 if a run went wrong, 3 if time was over.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -123,13 +123,19 @@ static void run_plan(const char *scenario, int plan) {
   double start = now();
   current = plan;
   bad = 0;
+  if (only_n == 0 || times > 1) {
+    children_run(&t, 0);
+    children_wait();
+    if (bad > 0) return; /* n=0: it fails without any fault */
+  }
   if (only_n > 0) {
+    size_t kept = times > 1 ? last.kept : 0;
     t.n = only_n;
     t.n2 = only_n2;
+    for (long i = 0; i < times && bad < ENOUGH; i++) children_run(&t, kept);
+    children_wait();
+    return;
   }
-  for (long i = 0; i < (only_n > 0 ? times : 1) && bad < ENOUGH; i++) children_run(&t, 0);
-  children_wait();
-  if (only_n > 0 || bad > 0) return; /* n=0: it fails without any fault */
   long events = last.events, step = t.mode == M_BYTES ? STEP : 1, most = last_of(&t, events);
   size_t usual = last.kept;
   if (events == 0) {
