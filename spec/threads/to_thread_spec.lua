@@ -52,6 +52,16 @@ describe("eddy.to_thread", function()
     eddy.gather(all)
   end)
 
+  it("serves all copies of the module", function()
+    local function same(i) return i end
+    assert.equal(1, eddy.to_thread(same, 1))
+    package.loaded.eddy = nil
+    local again = require "eddy"
+    package.loaded.eddy = eddy
+    assert.equal(2, eddy.to_thread(same, 2))
+    assert.equal(3, again.to_thread(same, 3))
+  end)
+
   it("serves one loop after the other #plain", function()
     local pool = eddy.ThreadPool { workers = 1 }
     local function same(i) return i end
@@ -82,6 +92,26 @@ describe("eddy.to_thread", function()
     channel:send("go")
     assert.equal("go", task:await())
     assert.equal(5, ticks)
+  end)
+
+  it("begins at once, though a task that is to run now computes for long", function()
+    eddy.to_thread(function() end) -- from now on a thread is idle
+    local path = os.tmpname()
+    local _ <close> = setmetatable({}, { __close = function() os.remove(path) end })
+    local function content()
+      local file <close> = assert(io.open(path))
+      return file:read "a"
+    end
+    local call = eddy.create_task(eddy.to_thread, function(name)
+      local file <close> = assert(io.open(name, "w"))
+      file:write "begun"
+    end, path)
+    local function compute()
+      local limit = os.time() + 10
+      repeat until content() == "begun" or os.time() > limit
+      return content()
+    end
+    assert.equal("begun", eddy.gather(call, compute)[2])
   end)
 
   it("raises the error that the function raises, as the same kind of value", function()

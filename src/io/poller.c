@@ -149,9 +149,8 @@ static void describe(const eddy__keeper *keeper, char *text, size_t size) {
   snprintf(text, size, "<%s of descriptor %d>", roles, p->fd);
 }
 
-/* libuv is about to poll. */
-/* A loop that is about to sleep looks at each poller; a busy one, for which a look at hundreds is much, once in a
- * millisecond. */
+/* libuv is about to poll. A loop that may sleep looks at each poller; a busy one, for which looking at hundreds is
+ * much, once in a millisecond. */
 static void on_prepare(uv_prepare_t *uv) {
   poller *p = uv->data;
   if (p->loop->ready > 0 && p->looked == uv_now(uv->loop)) return;

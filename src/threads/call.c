@@ -368,7 +368,9 @@ void eddy__call_room(lua_State *L, eddy__runtime *rt) {
   (void)rt;
   static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
   eddy__object_type(L, &type_box, NULL, NULL, meta, 0);
-  lua_createtable(L, MOST_SPARE, 0); /* so that keeping one needs no memory */
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
-  lua_pop(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_key) == LUA_TNIL) { /* else another copy of the module has made it */
+    lua_createtable(L, MOST_SPARE, 0); /* so that keeping one needs no memory */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
+  }
+  lua_pop(L, 2);
 }

@@ -191,6 +191,10 @@ static void wake(eddy__list *asleep) {
   }
 }
 
+/* Waking workers for many calls at once doubles what a busy loop gets done. One that makes few calls at a time may be
+ * about to compute, beside them: workers begin at once. */
+enum { BUSY = 8 }; /* calls since the last kick */
+
 static void on_kick(eddy__mail *mail, eddy__loop *loop) {
   eddy__pool *pool = eddy__container_of(mail, eddy__pool, kick);
   (void)loop;
@@ -198,6 +202,8 @@ static void on_kick(eddy__mail *mail, eddy__loop *loop) {
   eddy__list_init(&asleep);
   eddy__pool_lock(pool);
   pool->kicked = NULL;
+  pool->is_busy = pool->kicks >= BUSY;
+  pool->kicks = 0;
   call_workers(pool, &asleep);
   eddy__pool_unlock(pool);
   wake(&asleep);
@@ -207,6 +213,7 @@ static void on_kick(eddy__mail *mail, eddy__loop *loop) {
 /* Under the lock: calls them when the loop of the call looks at its mail; or now, if another loop was to do that, which
  * perhaps nobody turns. */
 static void call_later(eddy__pool *pool, eddy__call *call, eddy__list *asleep) {
+  pool->kicks++;
   if (pool->kicked == call->home) return;
   pool->kick.deliver = on_kick;
   if (pool->kicked == NULL && eddy__mailbox_post_kept(call->home, &pool->kick)) {
@@ -249,10 +256,8 @@ const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch, bo
     pool->last = &call->next;
     pool->queued++;
     if (!eddy__list_empty(&pool->idle)) {
-      if (batch)
-        call_later(pool, call, &asleep);
-      else
-        call_workers(pool, &asleep);
+      if (!batch || !pool->is_busy) call_workers(pool, &asleep);
+      if (batch) call_later(pool, call, &asleep);
     }
   }
   eddy__pool_unlock(pool);

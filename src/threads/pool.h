@@ -40,6 +40,8 @@ struct eddy__pool {
   bool quitting;         /* they end at once */
   bool abandoned;        /* nobody joins them */
   eddy__mailbox *kicked; /* this loop will wake workers when it has done what it is doing; only to compare */
+  size_t kicks;          /* calls since the last time that it did */
+  bool is_busy;          /* those were many: it is left to that time to wake workers */
   bool wants_news;       /* home is told of room in the queue and of the end of workers */
   bool news_sent;
   char *broken;          /* why no worker can live: a message, or NULL */
@@ -68,10 +70,10 @@ bool eddy__pool_full(eddy__pool *pool);
  * Returns 0 or a libuv code. */
 int eddy__pool_grow(eddy__pool *pool, eddy__parcel *init);
 
-/* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers are woken when the
- * loop looks at its mail, for all calls of that time at once. Returns NULL, or why it cannot: a text that lives as long
- * as the pool; the call has not been sent then. With `may_grow` it may be eddy__pool_grow_first: the call had better
- * have a worker of its own, which may be started now. */
+/* Gives it a call, which it sends home one day. `batch`: the caller is about to wait, so workers may be woken when the
+ * loop looks at its mail, for all calls of that time at once; they are when there were many the last time. Returns
+ * NULL, or why it cannot: a text that lives as long as the pool; the call has not been sent then. With `may_grow` it
+ * may be eddy__pool_grow_first: the call had better have a worker of its own, which may be started now. */
 const char *eddy__pool_submit(eddy__pool *pool, eddy__call *call, bool batch, bool may_grow);
 extern const char eddy__pool_grow_first[];
 
