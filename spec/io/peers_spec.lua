@@ -14,6 +14,16 @@ local function until_true(f)
   while not f() do eddy.sleep(0.001) end
 end
 
+-- A connection to a program that is about to listen there.
+local function connected(port)
+  local ok, conn
+  until_true(function()
+    ok, conn = pcall(eddy.open_connection, "127.0.0.1", port)
+    return ok
+  end)
+  return conn
+end
+
 local function serve(handler) return (ports.served(finally, handler)) end
 
 local function temporary(content)
@@ -80,12 +90,7 @@ describe("eddy and nc", function()
   it("as a server sends all of a file and its end, and still gets what we send", function()
     local port, data, got = free_port(), bytes(200000), temporary()
     local result = start(("nc -l -N 127.0.0.1 %d <%s >%s"):format(port, temporary(data), got))
-    local conn
-    until_true(function()
-      local ok, stream = pcall(eddy.open_connection, "127.0.0.1", port)
-      conn = ok and stream
-      return ok
-    end)
+    local conn = connected(port)
     local _ <close> = conn
     assert.is_true(conn:read("a") == data)
     conn:write("for nc\n"):shutdown() -- its half is closed, ours is not
@@ -102,12 +107,7 @@ describe("a server whose loop is ending", function()
     eddy.run(function()
       local port = free_port()
       os.execute(("(nc -l 127.0.0.1 %d | { sleep 0.4; cat; } >/dev/null 2>&1) &"):format(port))
-      local slow
-      until_true(function()
-        local ok, conn = pcall(eddy.open_connection, "127.0.0.1", port)
-        slow = ok and conn
-        return ok
-      end)
+      local slow = connected(port)
       slow:set_write_buffer_limits(1 << 30)
       slow:write(("x"):rep(16 << 20)):close() -- the loop waits for it in the end
       server = eddy.start_server(echo, "127.0.0.1", 0)
