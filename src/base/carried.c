@@ -105,12 +105,12 @@ void eddy__carried_require(lua_State *L, const char *name) {
   lua_call(L, 1, 1);
 }
 
-bool eddy__carried_is(const char *source) {
-  if (strncmp(source, FOLDER, sizeof FOLDER - 1) != 0) return false;
-  source += sizeof FOLDER - 1;
+bool eddy__carried_is(const char *path) {
+  if (strncmp(path, FOLDER, sizeof FOLDER - 1) != 0) return false;
+  path += sizeof FOLDER - 1;
   for (const carried_file *file = carried_files; file->name != NULL; file++) {
     size_t length = strlen(file->name);
-    if (strncmp(source, file->name, length) == 0 && strncmp(source + length, ".lua", 4) == 0) return true;
+    if (strncmp(path, file->name, length) == 0 && strncmp(path + length, ".lua", 4) == 0) return true;
   }
   return false;
 }

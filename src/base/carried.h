@@ -18,7 +18,7 @@ void eddy__carried_open(lua_State *L);
 void eddy__carried_require(lua_State *L, const char *name);
 
 /* Whether the text begins with the name of such a file, as the lines of tracebacks have it. */
-bool eddy__carried_is(const char *source);
+bool eddy__carried_is(const char *path);
 
 /* Whether a frame, of which "Sl" is known, is one of eddy's own, C or Lua: where a user has no business. */
 bool eddy__carried_frame(const lua_Debug *ar);
