@@ -156,10 +156,18 @@ int eddy__loop_linger(eddy__loop *loop) {
   return 0;
 }
 
+/* Nothing of what is ready runs any more. */
+static void empty_ready(eddy__loop *loop) {
+  loop->first_ready = NULL;
+  loop->last_ready = &loop->first_ready;
+  loop->ready = 0;
+}
+
 void eddy__loop_close(eddy__loop *loop) {
   if (!loop->is_open || loop->is_closing) return;
   eddy__runtime *rt = loop->rt;
   loop->is_closing = true;
+  empty_ready(loop); /* what is in the queue may be freed as its handle closes, */
   for (eddy__list *h = loop->handles.next, *next; h != &loop->handles; h = next) {
     next = h->next;
     eddy__keeper *keeper = eddy__container_of(h, eddy__keeper, link);
@@ -176,9 +184,7 @@ void eddy__loop_close(eddy__loop *loop) {
   abandon_tasks(loop);
   eddy__callbacks_forget(rt->main, loop);
   eddy__post_drop(loop);
-  loop->first_ready = NULL;
-  loop->last_ready = &loop->first_ready;
-  loop->ready = 0;
+  empty_ready(loop); /* and closing wakes tasks */
   eddy__timers_free(&loop->timers);
   free(loop->free_anchors);
   loop->free_anchors = NULL;
