@@ -185,6 +185,7 @@ void eddy__loop_close(eddy__loop *loop) {
   eddy__callbacks_forget(rt->main, loop);
   eddy__post_drop(loop);
   empty_ready(loop); /* and closing wakes tasks */
+  eddy__task_trim(rt);
   eddy__timers_free(&loop->timers);
   free(loop->free_anchors);
   loop->free_anchors = NULL;

@@ -176,6 +176,9 @@ void eddy__task_prefetch_values(const eddy__ready *r);
 /* Lets go of a task whose group has taken its error.   [-0, +0, -] */
 void eddy__task_release(eddy__task *task);
 
+/* A loop has closed: gives back coroutines of the pool, but for some. */
+void eddy__task_trim(eddy__runtime *rt);
+
 /* The timer of a task that waits is its own: starts it, to wake the task.   [-0, +0, v] */
 void eddy__task_deadline(lua_State *L, eddy__task *task, uint64_t deadline);
 
