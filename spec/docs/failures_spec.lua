@@ -1,16 +1,10 @@
 -- docs/internals/failures.md: the specs, hosts and kinds of torture that it names are there.
 
-local text_of = require("spec.support.tree").text_of
+local tree = require "spec.support.tree"
 
--- The rows of the tables: { number, what the last column says }.
-local function rows()
-  local list = {}
-  for line in text_of("docs/internals/failures.md"):gmatch "[^\n]+" do
-    local number, who = line:match "^| (%d+) |.*| (`.*) |$"
-    if number then list[#list + 1] = { tonumber(number), who } end
-  end
-  return list
-end
+local text_of = tree.text_of
+
+local function rows() return tree.rows "docs/internals/failures.md" end
 
 describe("The table of failures #plain", function()
   it("is numbered, and has somebody for each", function()

@@ -1,19 +1,18 @@
 -- docs/internals/semantics.md: the specs that it names are there.
 
-local text_of = require("spec.support.tree").text_of
+local tree = require "spec.support.tree"
+
+local text_of = tree.text_of
 
 -- The rows of the tables: { number, list of { file, title } }.
 local function rows()
-  local list = {}
-  for line in text_of("docs/internals/semantics.md"):gmatch "[^\n]+" do
-    local number, specs = line:match "^| (%d+) |.*| (`.*) |$"
-    if number then
-      local row = { tonumber(number), {} }
-      for file, titles in specs:gmatch "`([%w_/]+)`([^`]*)" do
-        for title in titles:gmatch '"([^"]*)"' do table.insert(row[2], { file, title }) end
-      end
-      list[#list + 1] = row
+  local list = tree.rows "docs/internals/semantics.md"
+  for _, row in ipairs(list) do
+    local specs = {}
+    for file, titles in row[2]:gmatch "`([%w_/]+)`([^`]*)" do
+      for title in titles:gmatch '"([^"]*)"' do specs[#specs + 1] = { file, title } end
     end
+    row[2] = specs
   end
   return list
 end

@@ -1,11 +1,6 @@
 -- docs/internals/threads.md: the specs that it names are there.
 
-local root = os.getenv("EDDY_ROOT") or "."
-
-local function text_of(path)
-  local file <close> = io.open(root .. "/" .. path)
-  return file and file:read("a")
-end
+local text_of = require("spec.support.tree").text_of
 
 describe("The table of what threads promise #plain", function()
   it("names specs that are there", function()

@@ -10,4 +10,14 @@ function tree.text_of(path)
   return file and file:read "a"
 end
 
+---The numbered rows of a document's tables: a list of { number, what the last column says }.
+function tree.rows(path)
+  local list = {}
+  for line in tree.text_of(path):gmatch "[^\n]+" do
+    local number, last = line:match "^| (%d+) |.*| (`.*) |$"
+    if number then list[#list + 1] = { tonumber(number), last } end
+  end
+  return list
+end
+
 return tree
