@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "core/cancel.h"
 #include "core/interrupt.h"
+#include "core/poll.h"
 #include "core/post.h"
 #include "core/report.h"
 #include "core/runner.h"
@@ -291,7 +292,7 @@ EDDY_API int eddy_cancel(lua_State *L, int idx) {
 EDDY_API lua_State *eddy_newstate(void) { return eddy__arena_newstate(); }
 
 EDDY_API int eddy_backend_fd(const eddy_loop *host) {
-  return host != NULL && host->loop != NULL && !elsewhere(host->state) ? uv_backend_fd(host->loop->uv) : -1;
+  return host != NULL && host->loop != NULL && !elsewhere(host->state) ? eddy__poll_fd(host->loop) : -1;
 }
 
 EDDY_API int eddy_backend_timeout(const eddy_loop *host) {

@@ -12,7 +12,7 @@
 #include <lua.h>
 
 #ifdef __GNUC__
-#define EDDY_NORETURN __attribute__((noreturn))
+#define EDDY_NORETURN __attribute__((noreturn, cold))
 int lua_error(lua_State *L) EDDY_NORETURN;
 int luaL_error(lua_State *L, const char *format, ...) EDDY_NORETURN;
 int luaL_argerror(lua_State *L, int arg, const char *text) EDDY_NORETURN;

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "core/callback.h"
 #include "core/cancel.h"
+#include "core/poll.h"
 #include "core/post.h"
 #include "core/preempt.h"
 #include "core/report.h"
@@ -33,10 +34,6 @@ static const uint64_t LINGER_NS = 5000000000;  /* what streams that were closed 
 const eddy__type eddy__type_loop = {"Loop"};
 
 /* --- open and close ---------------------------------------------------------------------------------- */
-
-/* The deadline is there. libuv before 1.45 runs timers before it polls: if this one was due by then (a busy machine is
- * enough), the poll would block with nothing to end it. A stopped loop polls without blocking. */
-static void on_wake(uv_timer_t *timer) { uv_stop(timer->loop); }
 
 static void on_async(uv_async_t *async) { eddy__post_deliver(async->data); }
 
@@ -60,6 +57,7 @@ static int open_uv(eddy__loop *loop, uv_loop_t *host) {
   uv_timer_init(loop->uv, &loop->wake);
   loop->wake.data = loop;
   loop->internal_open = 2;
+  eddy__poll_open(loop);
   return 0;
 }
 
@@ -84,6 +82,8 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_init(&loop->handles);
   eddy__list_init(&loop->expecting);
   eddy__list_init(&loop->posted);
+  eddy__list_init(&loop->checks);
+  eddy__list_init(&loop->haunted);
   loop->last_ready = &loop->first_ready;
   return loop;
 }
@@ -146,13 +146,10 @@ static bool anybody_lingers(const eddy__loop *loop) {
 int eddy__loop_linger(eddy__loop *loop) {
   uint64_t end = uv_hrtime() + LINGER_NS;
   for (uint64_t now = uv_hrtime(); now < end && anybody_lingers(loop); now = uv_hrtime()) {
-    uv_update_time(loop->uv);
-    uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(end - now), 0);
-    uv_run(loop->uv, UV_RUN_ONCE);
+    eddy__poll_libuv(loop, eddy__clock_to_ms(end - now));
     int rc = loop->on_turn != NULL ? loop->on_turn(loop) : 0; /* a SIGINT is enough */
     if (rc != 0) return rc;
   }
-  uv_timer_stop(&loop->wake);
   return 0;
 }
 
@@ -181,6 +178,7 @@ void eddy__loop_close(eddy__loop *loop) {
   if (loop->uv == &loop->own) {
     while (uv_loop_close(&loop->own) == UV_EBUSY) uv_run(&loop->own, UV_RUN_DEFAULT);
   }
+  eddy__poll_close(loop);
   abandon_tasks(loop);
   eddy__callbacks_forget(rt->main, loop);
   eddy__post_drop(loop);
@@ -197,9 +195,9 @@ void eddy__loop_close(eddy__loop *loop) {
 
 /* --- a turn ------------------------------------------------------------------------------------------ */
 
-/* Lets libuv tell what has happened, without waiting. */
+/* Lets the world outside tell what has happened, without waiting. */
 static void poll(eddy__loop *loop) {
-  uv_run(loop->uv, UV_RUN_NOWAIT);
+  eddy__poll_now(loop);
   loop->until_poll = POLL_STEPS;
   loop->last_poll = loop->clock.is_virtual ? 0 : eddy__clock_now(&loop->clock);
 }
@@ -229,23 +227,18 @@ static void glance(eddy__loop *loop) {
 /* Nothing is ready: has somebody lost an error? Then now is the time to find out.   [-0, +0, -] */
 static void collect(eddy__loop *loop) {
   eddy__runtime *rt = loop->rt;
+  if (!rt->collect || rt->unretrieved == 0) return;
   uint64_t now = uv_hrtime();
-  if (!rt->collect || rt->unretrieved == 0 || now < rt->next_collect) return;
+  if (now < rt->next_collect) return;
   rt->collect = false;
   lua_gc(rt->L, LUA_GCCOLLECT);
   uint64_t took = uv_hrtime() - now; /* a large heap is not collected for this but one time in a hundred */
   rt->next_collect = now + COLLECT_NS + 100 * took;
 }
 
-/* Waits in libuv until something happens or `deadline` is there. */
+/* Waits until something happens or `deadline` is there. */
 static void wait_until(eddy__loop *loop, uint64_t deadline) {
-  if (deadline != EDDY_NEVER) {
-    uint64_t now = eddy__clock_now(&loop->clock);
-    uv_update_time(loop->uv);
-    uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(deadline > now ? deadline - now : 0), 0);
-  }
-  eddy__post_doze(loop);
-  uv_timer_stop(&loop->wake);
+  eddy__post_doze(loop, deadline);
   loop->until_poll = POLL_STEPS;
   loop->last_poll = loop->last_glance = eddy__clock_now(&loop->clock);
 }
@@ -265,7 +258,7 @@ static int block(eddy__loop *loop) {
     poll(loop);
     return 0;
   }
-  if ((next != EDDY_NEVER && !is_hopeless(loop)) || uv_loop_alive(loop->uv) || eddy__post_expected(loop)) {
+  if ((next != EDDY_NEVER && !is_hopeless(loop)) || eddy__poll_expects(loop) || eddy__post_expected(loop)) {
     wait_until(loop, next);
     return 0;
   }
@@ -293,7 +286,7 @@ static void pass(eddy__loop *loop, uint64_t next) {
 /* Sockets are asked before time jumps. Returns whether something is ready. */
 static bool has_news(eddy__loop *loop) {
   for (int i = 0; i < 2 && loop->ready == 0; i++) /* the second finds what the first has set in motion on this host */
-    uv_run(loop->uv, UV_RUN_NOWAIT);
+    eddy__poll_now(loop);
   return loop->ready > 0;
 }
 
@@ -304,12 +297,7 @@ static int jump(eddy__loop *loop) {
   uint64_t next = eddy__timers_next(&loop->timers);
   if (loop->ready > 0 || loop->stop || next <= loop->clock.now) return 0;
   if (stands_still(loop)) {
-    if (loop->urged > 0) {
-      uv_update_time(loop->uv);
-      uv_timer_start(&loop->wake, on_wake, eddy__clock_to_ms(next - loop->clock.now), 0);
-    }
-    eddy__post_doze(loop);
-    uv_timer_stop(&loop->wake);
+    eddy__post_doze(loop, loop->urged > 0 ? next : EDDY_NEVER);
     pass(loop, next);
     return 0;
   }
@@ -492,6 +480,7 @@ bool eddy__loop_pump(lua_State *L, eddy__loop *loop, uint64_t budget) {
     if (loop->timers.n > 0) eddy__timers_fire(&loop->timers, loop->clock.now);
     run_ready(loop);
   } while (uv_hrtime() - start < budget);
+  eddy__poll_settle(loop);
   bool more = loop->ready > 0;
   eddy__post_rest(loop); /* from now on mail makes the backend's descriptor readable */
   leave(loop, s);

@@ -17,6 +17,7 @@
 #include "base/object.h"
 #include "core/clock.h"
 #include "core/runtime.h"
+#include "core/spin.h"
 #include "core/timer.h"
 
 /* A place in the ready queue. Whoever embeds it is anchored until `run` was called. */
@@ -55,6 +56,11 @@ struct eddy__loop {
   uv_timer_t wake;  /* the one libuv timer: for the earliest deadline */
   uv_async_t async; /* wakes poll from other threads and from signals */
   int internal_open; /* wake and async: how many still wait for their close callback */
+  int epoll;         /* poll.h: where sockets are watched that libuv does not read; or -1 */
+  size_t reading;    /* how many of them somebody wants to read, now or later */
+  eddy__list checks; /* of eddy__check: who must look before each sleep */
+  eddy__list haunted; /* of eddy__keeper: closed, but the epoll may still tell of them */
+  eddy__spin spin;   /* before it sleeps */
 
   eddy__ready *first_ready, **last_ready; /* the queue; that of the turn under way is run_ready's */
   size_t ready;        /* how many are in both */

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "core/spin.h"
+#include "core/poll.h"
 
 struct eddy__mailbox {
   _Atomic(eddy__mail *) last; /* the newest; CLOSED: the loop is gone */
@@ -22,7 +22,6 @@ struct eddy__mailbox {
   atomic_int refs;
   uv_mutex_t lock;   /* of async: nobody sends to it while it is being closed */
   uv_async_t *async; /* the loop's; NULL: closed */
-  eddy__spin spin;   /* the loop's own: before it sleeps while another thread may send something */
 };
 
 static const eddy__mail closed; /* its address marks a mailbox whose loop is gone */
@@ -108,15 +107,8 @@ void eddy__post_rest(eddy__loop *loop) {
     uv_async_send(&loop->async); /* it has come while nobody was told to wake us */
 }
 
-static bool has_mail(const void *loop) { return eddy__post_waiting(loop); }
-
-void eddy__post_doze(eddy__loop *loop) {
-  if (loop->mailbox != NULL && (loop->jobs > 0 || !eddy__list_empty(&loop->expecting)))
-    eddy__spin_for(&loop->mailbox->spin, has_mail, loop);
-  eddy__post_rest(loop);
-  uv_ref((uv_handle_t *)&loop->async);
-  uv_run(loop->uv, UV_RUN_ONCE);
-  uv_unref((uv_handle_t *)&loop->async);
+void eddy__post_doze(eddy__loop *loop, uint64_t deadline) {
+  eddy__poll_wait(loop, deadline);
   if (loop->mailbox != NULL) atomic_store(&loop->mailbox->asleep, false);
   eddy__post_deliver(loop);
 }

@@ -60,9 +60,9 @@ bool eddy__post_expected(const eddy__loop *loop);
 
 /* For loop.c. Delivers what has come. */
 void eddy__post_deliver(eddy__loop *loop);
-/* Lets libuv wait until something happens, mail included. */
-void eddy__post_doze(eddy__loop *loop);
-/* The loop is not turned for a while: from now on mail wakes libuv's poll. */
+/* Waits until something happens, mail included, or the deadline is there. */
+void eddy__post_doze(eddy__loop *loop, uint64_t deadline);
+/* The loop is not turned for a while: from now on mail wakes it. */
 void eddy__post_rest(eddy__loop *loop);
 /* No mail from now on; what is there is handed out. */
 void eddy__post_close(eddy__loop *loop);

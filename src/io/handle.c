@@ -48,6 +48,10 @@ static void warn(lua_State *L, const eddy__handle *h) {
 /* The loop ends. */
 static void on_teardown(eddy__keeper *keeper) {
   eddy__handle *h = eddy__container_of(keeper, eddy__handle, keeper);
+  if (!h->is_open) { /* but haunted until now */
+    if (h->is_dropped) h->kind->release(h);
+    return;
+  }
   warn(h->loop->rt->main, h);
   eddy__handle_close(h);
 }
@@ -88,7 +92,10 @@ static void on_closed(uv_handle_t *uv) {
   h->is_open = false;
   eddy__list_remove(&h->keeper.link);
   if (h->kind->on_closed != NULL) h->kind->on_closed(h);
-  if (h->is_dropped) h->kind->release(h);
+  if (h->is_haunted)
+    eddy__list_push(&h->loop->haunted, &h->keeper.link);
+  else if (h->is_dropped)
+    h->kind->release(h);
 }
 
 #ifdef _WIN32
@@ -100,6 +107,8 @@ bool eddy__handle_is_own(const eddy__handle *h) {
 }
 
 static void close_uv(eddy__handle *h) { uv_close(h->uv, on_closed); }
+
+int eddy__handle_watch(eddy__handle *h, int fd) { return eddy__poll_watch(h->loop, fd, &h->watch); }
 #else
 /* Returns 0, or an errno. */
 static int look(const eddy__handle *h, struct stat *st) {
@@ -123,11 +132,20 @@ bool eddy__handle_is_own(const eddy__handle *h) {
   return (uint64_t)st.st_ino == h->ino && (uint64_t)st.st_dev == h->dev;
 }
 
+int eddy__handle_watch(eddy__handle *h, int fd) {
+  int rc = h->is_watched ? 0 : eddy__poll_watch(h->loop, fd, &h->watch);
+  h->is_watched = rc == 0;
+  return rc;
+}
+
 /* libuv closes the number that it has, whoever that belongs to by now: such a stranger gets it back at once. */
 static void close_uv(eddy__handle *h) {
   uv_os_fd_t fd;
   int kept = -1, flags = 0;
-  if (!eddy__handle_is_own(h) && uv_fileno(h->uv, &fd) == 0) {
+  bool is_own = eddy__handle_is_own(h);
+  if (h->is_watched)
+    h->is_haunted = !is_own || uv_fileno(h->uv, &fd) != 0 || !eddy__poll_unwatch(h->loop, fd);
+  if (!is_own && uv_fileno(h->uv, &fd) == 0) {
     flags = fcntl(fd, F_GETFD);
     kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
   }
@@ -171,7 +189,7 @@ void eddy__handle_drop(lua_State *L, eddy__handle *h) {
     warn(L, h);
     eddy__handle_close(h);
   }
-  if (!h->is_open) h->kind->release(h);
+  if (!h->is_open && eddy__list_empty(&h->keeper.link)) h->kind->release(h);
 }
 
 /* [-0, +0, v] */

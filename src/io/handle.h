@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/noreturn.h"
+#include "core/poll.h"
 #include "core/task.h"
 
 enum { EDDY_PLACE_SIZE = 80, EDDY_TEXT_SIZE = 256 };
@@ -33,6 +34,9 @@ struct eddy__handle {
   bool is_open, is_closing, is_dropped;
   bool was_asked;   /* to close, perhaps a little later */
   bool is_quiet;    /* eddy's own business still: nobody is warned of it */
+  bool is_watched;  /* by the loop's epoll, for `watch` */
+  bool is_haunted;  /* its descriptor was closed behind our back, so it may be watched for ever: the memory stays */
+  eddy__watch watch;
   uint64_t dev, ino; /* what its descriptor is open on; 0: nobody has looked */
   char opened_at[EDDY_PLACE_SIZE];
 };
@@ -46,6 +50,9 @@ void eddy__handle_opened(eddy__handle *h);
 
 /* Closes it now; one that is not open or closes already is left alone. */
 void eddy__handle_close(eddy__handle *h);
+
+/* Has the loop's epoll tell h->watch of its descriptor, until it is closed. Returns 0 or a libuv code. */
+int eddy__handle_watch(eddy__handle *h, int fd);
 
 /* Notes what the descriptor is open on. Afterwards: whether it still is, or somebody has closed it behind our back, in
  * which case its number may be another's by now. Such a number is left alone when the handle is closed. */

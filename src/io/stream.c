@@ -33,6 +33,7 @@ eddy__stream *eddy__stream_new(lua_State *L, eddy__loop *loop, const eddy__type 
   eddy__list_init(&s->writers);
   eddy__list_init(&s->watchers);
   eddy__list_init(&s->closers);
+  s->handle.watch.on_ready = eddy__stream_on_ready;
   return s;
 }
 
@@ -194,7 +195,8 @@ static int l_tostring(lua_State *L) {
 
 /* Something can be read at once: bytes, the end, an error.   [-0, +0, -] */
 static bool is_readable(lua_State *L, int idx) {
-  const eddy__stream *s = eddy__stream_at(L, idx);
+  eddy__stream *s = eddy__stream_at(L, idx);
+  if (s != NULL) eddy__stream_look(s);
   return s == NULL || eddy__input_size(&s->in) > 0 || s->in.eof || s->in.error != 0 || eddy__stream_is_closing(s);
 }
 

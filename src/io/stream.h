@@ -43,12 +43,13 @@ struct eddy__stream {
     uv_idle_t idle;
   } uv;
 
-  int fd;              /* of a connected socket, read from and written to without libuv; else -1 */
+  int fd;              /* of a connected socket, written to without libuv, and read from where the loop has an epoll; else -1 */
   eddy__input in;
   eddy__want want;     /* of the task that reads */
   eddy__list readers;  /* the task that is suspended in a read, until it runs again */
   eddy__list watchers; /* of select */
-  bool is_reading;     /* libuv was asked to read */
+  bool is_reading;     /* libuv, or we by ourselves, read what comes */
+  bool at_end;         /* the system has said that the end is what comes next */
   bool is_thrifty;     /* a transport should not read ahead of those who want to read */
   bool is_hungry;      /* the reader needs more than what is there */
   bool fetches;        /* it will take that from the system itself */
@@ -124,8 +125,11 @@ void eddy__stream_flushed(eddy__stream *s);
 /* Throws away what libuv has not got: the stream is closed at once. */
 void eddy__stream_discard(eddy__stream *s);
 
-/* Sees to it that libuv reads. Returns 0 or its code. */
+/* Sees to it that what comes is read. Returns 0 or a libuv code. */
 int eddy__stream_start_reading(eddy__stream *s);
+
+/* Takes what the system is known to have, as far as somebody wants it or there is room. */
+void eddy__stream_look(eddy__stream *s);
 
 /* Sees to it that nothing more is read. */
 void eddy__stream_stop_reading(eddy__stream *s);
@@ -140,8 +144,9 @@ void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n);
 void eddy__stream_sent(eddy__stream *s);
 void eddy__stream_failed(eddy__stream *s, int rc);
 
-/* Between the files of this room: wakes the reader; methods.   [-0, +n, y] */
+/* Between the files of this room: wakes the reader; what the loop's epoll calls; methods.   [-0, +n, y] */
 void eddy__stream_wake_reader(eddy__stream *s);
+void eddy__stream_on_ready(eddy__watch *w, bool at_end);
 int eddy__stream_l_read(lua_State *L);
 int eddy__stream_l_read_exactly(lua_State *L);
 int eddy__stream_l_read_until(lua_State *L);

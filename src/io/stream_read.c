@@ -35,6 +35,8 @@ void eddy__stream_stop_reading(eddy__stream *s) {
   s->is_reading = false;
   if (s->transport != NULL)
     s->transport->stop(s);
+  else if (s->handle.is_watched)
+    s->handle.loop->reading--;
   else
     uv_read_stop(&s->uv.stream);
 }
@@ -56,14 +58,27 @@ static bool wants_to_fetch(const eddy__stream *s) {
 #endif
 }
 
+/* The reader may take what there is by itself. */
+static void tell_reader(eddy__stream *s) {
+  eddy__stream *last = s->in.blocks->ready;
+  if (last != NULL) last->next_ready = s;
+  s->in.blocks->ready = s;
+  eddy__stream_wake_reader(s);
+}
+
+/* Whether a task waits that wants to be told only. */
+static bool is_fetched(const eddy__stream *s) {
+  const eddy__task *reader = s->is_hungry && s->fetches ? eddy__task_first(&s->readers) : NULL;
+  return reader != NULL && reader->waits_for == s;
+}
+
 static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
   (void)suggested;
   eddy__stream *s = uv->data;
   char *memory = NULL;
   size_t size = 0;
   s->lacked_memory = false;
-  const eddy__task *reader = s->is_hungry && s->fetches ? eddy__task_first(&s->readers) : NULL;
-  s->is_ready = reader != NULL && reader->waits_for == s;
+  s->is_ready = is_fetched(s);
   if (s->is_ready) {
     /* nothing: on_read is told */
   } else if (s->is_hungry || eddy__input_size(&s->in) < s->in.limit) {
@@ -77,10 +92,7 @@ static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
 /* on_alloc has offered nothing, so the bytes are still in the kernel. */
 static void refused(eddy__stream *s) {
   if (s->is_ready) {
-    eddy__stream *last = s->in.blocks->ready;
-    if (last != NULL) last->next_ready = s;
-    s->in.blocks->ready = s;
-    eddy__stream_wake_reader(s);
+    tell_reader(s);
     return;
   }
   if (s->lacked_memory) {
@@ -91,6 +103,32 @@ static void refused(eddy__stream *s) {
     eddy__stream_stop_reading(s);
   }
   s->was_refused = true;
+}
+
+/* read() without its way through the file system, where that can be. Returns a count or a libuv code. */
+static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
+#ifdef _WIN32
+  (void)s, (void)memory, (void)size;
+  return UV_EAGAIN;
+#else
+  uv_os_fd_t fd;
+  ssize_t n;
+  int rc = s->fd >= 0 ? 0 : uv_fileno((uv_handle_t *)&s->uv.stream, &fd);
+  if (rc < 0) return rc;
+  do n = s->fd >= 0 ? recv(s->fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
+  while (n < 0 && errno == EINTR);
+  return n < 0 ? uv_translate_sys_error(errno) : n;
+#endif
+}
+
+/* So much of `size` was received: may there be more? Less than was asked for is all, but for the end. Who has had his
+ * turn is told again later. */
+static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
+  s->is_ready = n == (ssize_t)size || (n > 0 && s->at_end);
+  if (!s->is_ready || ++s->fetched < FETCHES) return;
+  s->is_ready = false;
+  s->fetched = 0;
+  if (s->handle.is_watched) eddy__poll_again(s->handle.loop, s->fd, &s->handle.watch);
 }
 
 void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n) {
@@ -106,6 +144,32 @@ void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n) {
   eddy__select_tell(&s->watchers);
   if (is_read(s) && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
     eddy__stream_wake_reader(s);
+}
+
+void eddy__stream_look(eddy__stream *s) {
+  while (s->is_ready && s->is_reading && s->handle.is_watched &&
+         (s->is_hungry || eddy__input_size(&s->in) < s->in.limit)) {
+    char *memory;
+    size_t size = eddy__input_offer(&s->in, &memory);
+    if (size == 0) {
+      s->in.error = UV_ENOMEM;
+      eddy__stream_wake_reader(s);
+      return;
+    }
+    ssize_t n = receive(s, memory, size);
+    note_rest(s, n, size);
+    eddy__stream_received(s, memory, n == UV_EAGAIN ? 0 : n == 0 ? UV_EOF : n);
+  }
+}
+
+void eddy__stream_on_ready(eddy__watch *w, bool at_end) {
+  eddy__stream *s = eddy__container_of(w, eddy__stream, handle.watch);
+  s->is_ready = true;
+  if (at_end) s->at_end = true;
+  if (is_fetched(s))
+    tell_reader(s);
+  else
+    eddy__stream_look(s);
 }
 
 /* libuv has stopped with an end that it has not read: it takes a hang-up after a short read for one, but more may be
@@ -157,28 +221,24 @@ static const eddy__wait wait_read = {"read", cancel_read, true};
 
 static int k_read(lua_State *L, int status, lua_KContext ctx);
 
+/* The loop's epoll tells when there is something: on_ready. */
+static int watch(eddy__stream *s) {
+  int rc = eddy__handle_watch(&s->handle, s->fd);
+  if (rc < 0) return rc;
+  s->is_reading = true;
+  s->handle.loop->reading++;
+  return 0;
+}
+
 int eddy__stream_start_reading(eddy__stream *s) {
   if (s->is_reading || eddy__stream_is_closing(s)) return 0;
   if (!eddy__handle_is_own(&s->handle)) return UV_EBADF; /* libuv would abort when it polls that */
   if (s->transport == NULL && !uv_is_readable(&s->uv.stream)) return UV_EBADF;
+  if (s->transport == NULL && s->fd >= 0 && eddy__poll_watches(s->handle.loop)) return watch(s);
   s->is_reading = true; /* before: a transport may stop at once */
   int rc = s->transport != NULL ? s->transport->start(s) : uv_read_start(&s->uv.stream, on_alloc, on_read);
   if (rc < 0) s->is_reading = false;
   return rc;
-}
-
-#ifdef _WIN32
-static int fetch(eddy__stream *s) { return s->is_ready = false; }
-#else
-/* read() without its way through the file system, where that can be. Returns a count or a libuv code. */
-static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
-  uv_os_fd_t fd;
-  ssize_t n;
-  int rc = s->fd >= 0 ? 0 : uv_fileno((uv_handle_t *)&s->uv.stream, &fd);
-  if (rc < 0) return rc;
-  do n = s->fd >= 0 ? recv(s->fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
-  while (n < 0 && errno == EINTR);
-  return n < 0 ? uv_translate_sys_error(errno) : n;
 }
 
 /* There is something: reads it, without waiting. Nothing but the input changes. Returns 0 or UV_ENOMEM. */
@@ -189,7 +249,7 @@ static int fetch(eddy__stream *s) {
   if (size == 0) return UV_ENOMEM;
   ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
-  if (n == (ssize_t)size && ++s->fetched < FETCHES) s->is_ready = true; /* there may be more */
+  note_rest(s, n, size);
   if (n > 0 || n == UV_EAGAIN) return 0;
   eddy__stream_stop_reading(s);
   if (n == 0)
@@ -198,7 +258,6 @@ static int fetch(eddy__stream *s) {
     s->in.error = (int)n;
   return 0;
 }
-#endif
 
 /* Suspends the task until the callbacks have found what it wants.   [-0, +n, y] */
 static int wait_for_more(lua_State *L, eddy__stream *s, eddy__task *task) {

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "core/context.h"
+#include "core/poll.h"
 #include "core/report.h"
 #include "core/teardown.h"
 #include "threads/stop.h"
@@ -129,7 +130,7 @@ static int pack_outcome(lua_State *L, eddy__worker *w, int status) {
 /* Whether something goes on in the loop that earlier calls have left there. */
 static bool has_work(const eddy__worker *w) {
   const eddy__loop *loop = w->loop;
-  return loop->ntasks > 1 || loop->ready > 0 || loop->timers.n > 0 || uv_loop_alive(loop->uv);
+  return loop->ntasks > 1 || loop->ready > 0 || loop->timers.n > 0 || eddy__poll_expects(loop);
 }
 
 /* Under the lock: takes the next call from the queue. Returns whether there is one. */
