@@ -33,7 +33,10 @@ enum {
   SLABS = 64,
   CHUNK = SLABS * SLAB,
   KEEP = 128,     /* empty slabs that are kept in any case: 4 MiB */
-  STRETCH = 4096  /* of a fresh slab that is made into free blocks at a time: a page */
+  STRETCH = 4096, /* of a fresh slab that is made into free blocks at a time: a page */
+  SHELVES = 4,
+  SHELVED = 4096, /* blocks of so many bytes and more are shelved, */
+  SHELF = 1024 * 1024 /* up to so many bytes of a size */
 };
 static const uint64_t ALL = UINT64_MAX;
 static const uint64_t PERIOD = 1000000000; /* ns */
@@ -59,6 +62,13 @@ typedef struct stray {
   struct stray *next;
 } stray;
 
+/* Blocks of malloc's, all of one size, that are likely to be needed again at once: strings of messages. They come back
+ * in the reverse order, while they are still in the cache. */
+typedef struct shelf {
+  void *first; /* each begins with the address of the next */
+  size_t size, total;
+} shelf;
+
 struct eddy__arena {
   slab *current[CLASSES]; /* where the next block is taken from; `none` at first */
   slab *partial[CLASSES]; /* others with free blocks */
@@ -67,6 +77,7 @@ struct eddy__arena {
   size_t low;             /* the fewest of these since */
   uint64_t since;         /* uv_hrtime() */
   stray *strays;
+  shelf shelves[SHELVES]; /* by size */
   const void *state;      /* the block of the Lua state: the arena goes with it */
   slab none;
 };
@@ -314,16 +325,55 @@ static void free_small(eddy__arena *a, void *block) {
   if (--s->live == 0 || s->full) freed(a, s);
 }
 
-static void free_large(eddy__arena *a, void *block) {
-  bool is_last = block == a->state;
-  free(block);
-  if (is_last) eddy__arena_free(a);
-}
-
 /* What malloc is asked for: there has to be room for a stray. */
 static size_t malloced(size_t size) {
   size_t least = LARGEST + sizeof(stray);
   return size < least ? least : size;
+}
+
+static shelf *shelf_of(eddy__arena *a, size_t size) { return &a->shelves[size / STEP % SHELVES]; }
+
+static void *take_shelved(shelf *s) {
+  void **block = s->first;
+  s->first = *block;
+  s->total -= s->size;
+  return block;
+}
+
+/* Keeps a block, if there is room. One of another size makes room in the long run. */
+static bool shelve(eddy__arena *a, void *block, size_t size) {
+  shelf *s = shelf_of(a, size);
+  if (s->size != size) {
+    if (s->first != NULL) free(take_shelved(s));
+    if (s->first != NULL) return false;
+    s->size = size;
+  }
+  if (size > SHELF - s->total) return false;
+  *(void **)block = s->first;
+  s->first = block;
+  s->total += size;
+  return true;
+}
+
+static bool clear_shelves(eddy__arena *a) {
+  bool cleared = false;
+  for (shelf *s = a->shelves; s < a->shelves + SHELVES; s++)
+    for (; s->first != NULL; cleared = true) free(take_shelved(s));
+  return cleared;
+}
+
+static void *take_large(eddy__arena *a, size_t size) {
+  shelf *s = shelf_of(a, size);
+  if (s->size == size && s->first != NULL) return take_shelved(s);
+  void *block = malloc(malloced(size));
+  return block != NULL || !clear_shelves(a) ? block : malloc(malloced(size));
+}
+
+static void free_large(eddy__arena *a, void *block, size_t size) {
+  bool is_last = block == a->state;
+  if (size >= SHELVED && size <= SHELF && shelve(a, block, size)) return;
+  free(block);
+  if (is_last) eddy__arena_free(a);
 }
 
 /* Between the two kinds, or between two sizes of small ones. */
@@ -350,13 +400,13 @@ void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize) {
   eddy__arena *a = arena;
   if (block == NULL) { /* osize is the kind of object */
     if (nsize - 1 < LARGEST) return take_small(a, nsize);
-    return nsize == 0 ? NULL : malloc(malloced(nsize));
+    return nsize == 0 ? NULL : take_large(a, nsize);
   }
   if (nsize == 0) {
     if (osize <= LARGEST)
       free_small(a, block);
     else
-      free_large(a, block);
+      free_large(a, block, osize);
     return NULL;
   }
   if (osize > LARGEST && nsize > LARGEST) {
@@ -388,6 +438,7 @@ static void free_ring(chunk *ring) {
 
 void eddy__arena_free(eddy__arena *a) {
   assert(a->strays == NULL);
+  (void)clear_shelves(a);
   free_ring(a->warm);
   free_ring(a->bare);
   free_ring(a->busy);

@@ -14,6 +14,7 @@
 #include "core/poll.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
 #include <sys/epoll.h>
@@ -59,12 +60,13 @@ static bool may_get_mail(const eddy__loop *loop) {
 #ifdef __linux__
 /* --- with an epoll ------------------------------------------------------------------------------------------- */
 
-enum { BATCH = 128 }; /* at once: what is told of should still be in the cache when its task runs */
+enum { BATCH = 128, ANSWER_NS = 40000 /* an answer of a peer that slept */ };
 
 void eddy__poll_open(eddy__loop *loop) {
   struct epoll_event backend = {.events = EPOLLIN}; /* its data is NULL */
+  const char *env = getenv("EDDY_POLL");
   loop->epoll = -1;
-  if (loop->uv != &loop->own) return;
+  if (loop->uv != &loop->own || (env != NULL && strcmp(env, "libuv") == 0)) return;
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return;
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, uv_backend_fd(loop->uv), &backend) == 0)
@@ -151,8 +153,11 @@ static void wait_here(eddy__loop *loop, uint64_t deadline) {
     uv_run(loop->uv, UV_RUN_NOWAIT);
     return;
   }
-  bool reads = loop->reading > 0;
-  if ((reads || may_get_mail(loop)) && eddy__spin_for(&loop->spin, reads ? has_news : has_mail, loop)) return;
+  if (loop->reading > 0) {
+    if (eddy__spin_for(&loop->spin, ANSWER_NS, has_news, loop)) return;
+  } else if (may_get_mail(loop)) {
+    if (eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop)) return;
+  }
   eddy__post_rest(loop);
   if (!ask(loop, limit(loop, deadline)) && uv_backend_timeout(loop->uv) >= 0) uv_run(loop->uv, UV_RUN_NOWAIT);
 }
@@ -202,7 +207,7 @@ void eddy__poll_wait(eddy__loop *loop, uint64_t deadline) {
   if (eddy__poll_watches(loop)) {
     wait_here(loop, deadline);
   } else {
-    if (may_get_mail(loop)) (void)eddy__spin_for(&loop->spin, has_mail, loop);
+    if (may_get_mail(loop)) (void)eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop);
     wait_in_libuv(loop, deadline);
   }
   uv_unref((uv_handle_t *)&loop->async);

@@ -22,7 +22,8 @@ typedef struct eddy__check {
   void (*look)(struct eddy__check *c);
 } eddy__check;
 
-/* Opens the epoll. Without one (another system, a host's libuv loop, no descriptor left) libuv does it all. */
+/* Opens the epoll. Without one (another system, a host's libuv loop, no descriptor left, EDDY_POLL=libuv in the
+ * environment) libuv does it all. */
 void eddy__poll_open(eddy__loop *loop);
 
 /* Closes it, and what is haunted: nobody is told of anything any more. */

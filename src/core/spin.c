@@ -7,15 +7,15 @@
 
 #include <uv.h>
 
-enum { SPIN_NS = 20000, LOOKS = 16, MOST_MISSES = 8 };
+enum { LOOKS = 16, MOST_MISSES = 8 };
 
-bool eddy__spin_for(eddy__spin *spin, bool (*is_there)(const void *what), const void *what) {
+bool eddy__spin_for(eddy__spin *spin, uint64_t ns, bool (*is_there)(const void *what), const void *what) {
   if (is_there(what)) return true;
   if (spin->left_out > 0) {
     spin->left_out--;
     return false;
   }
-  uint64_t until = uv_hrtime() + SPIN_NS;
+  uint64_t until = uv_hrtime() + ns;
   do {
     for (int i = 0; i < LOOKS; i++) { /* between two readings of the clock */
       if (is_there(what)) {

@@ -13,7 +13,7 @@
 
 #include <lua.h>
 
-enum { EDDY_BLOCK_SIZE = 65536, EDDY_BLOCKS_KEPT = 16, EDDY_BLOCKS_LENT = 64 };
+enum { EDDY_BLOCK_SIZE = 65536, EDDY_BLOCKS_KEPT = 32, EDDY_BLOCKS_LENT = 64 };
 
 typedef struct eddy__blocks {
   char *kept[EDDY_BLOCKS_KEPT];

@@ -319,7 +319,7 @@ static bool is_called(const void *worker) {
 /* Sleeps until it is called. */
 static void wait_for_call(eddy__worker *w) {
   int up = EDDY_W_UP;
-  eddy__spin_for(&w->spin, is_called, w);
+  eddy__spin_for(&w->spin, EDDY_SPIN_NS, is_called, w);
   if (atomic_compare_exchange_strong(&w->rest, &up, EDDY_W_ASLEEP)) uv_sem_wait(&w->calls);
 }
 
