@@ -18,7 +18,13 @@
 
 static long to_fail = -1; /* so many requests are met before each fails; -1: all are met */
 
+static bool fails_once;  /* the next one is not met */
+
 static bool fails(void) {
+  if (fails_once) {
+    fails_once = false;
+    return true;
+  }
   if (to_fail < 0) return false;
   if (to_fail == 0) return true;
   to_fail--;
@@ -134,6 +140,37 @@ static void random_blocks(void) {
     if (round % 5 == 4) free_all(a);
   }
   free_all(a);
+  eddy__arena_free(a);
+}
+
+/* --- large blocks ------------------------------------------------------------------------------------------------- */
+
+enum { LONG = 16384 + 25, MANY = 100 };
+
+/* Those of one size that were freed come back, the last one first; not more than a megabyte is kept. */
+static void shelves(void) {
+  eddy__arena *a = eddy__arena_new();
+  void *taken[MANY], *again[MANY];
+  for (int i = 0; i < MANY; i++) CHECK((taken[i] = eddy__arena_alloc(a, NULL, 0, LONG)) != NULL);
+  for (int i = 0; i < MANY; i++) CHECK(eddy__arena_alloc(a, taken[i], LONG, 0) == NULL);
+  to_fail = 0; /* malloc has nothing for us */
+  int n = 0;
+  while (n < MANY && (again[n] = eddy__arena_alloc(a, NULL, 0, LONG)) != NULL) n++;
+  to_fail = -1;
+  CHECK_INT(1024 * 1024 / LONG, n);
+  for (int i = 0; i < n; i++) CHECK(again[i] == taken[n - 1 - i]);
+  for (int i = 0; i < n; i++) eddy__arena_alloc(a, again[i], LONG, 0);
+  /* What is not needed makes room for what is, and for what malloc has no room for otherwise. */
+  void *other = eddy__arena_alloc(a, NULL, 0, 2 * LONG);
+  CHECK(other != NULL);
+  fails_once = true;
+  void *more = eddy__arena_alloc(a, NULL, 0, 3 * LONG);
+  CHECK(more != NULL && !fails_once);
+  to_fail = 0;
+  CHECK(eddy__arena_alloc(a, NULL, 0, LONG) == NULL);
+  to_fail = -1;
+  eddy__arena_alloc(a, other, 2 * LONG, 0);
+  eddy__arena_alloc(a, more, 3 * LONG, 0);
   eddy__arena_free(a);
 }
 
@@ -298,6 +335,7 @@ static void says_what_lua_says(void) {
 int main(void) {
   says_what_lua_says();
   random_blocks();
+  shelves();
   gives_back();
   keeps_what_is_wanted_again();
   state_without_memory();

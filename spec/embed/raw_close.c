@@ -13,6 +13,11 @@ static int l_close(lua_State *L) {
   return 1;
 }
 
+static int l_dup(lua_State *L) {
+  lua_pushinteger(L, dup((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static int l_is_open(lua_State *L) {
   int copy = dup((int)luaL_checkinteger(L, 1));
   if (copy >= 0) close(copy);
@@ -66,6 +71,18 @@ static const char script[] =
   "    assert(not raw.is_open(other), name)\n"
   "    far:abort() over()\n"
   "  end\n"
+  "  -- closed while a task reads, and a copy of it is still open somewhere: the system may go on telling of it\n"
+  "  near, far, over = open()\n"
+  "  local copy = raw.dup(near:fileno())\n"
+  "  local reading = eddy.create_task(pcall, near.read, near)\n"
+  "  eddy.sleep(0)\n"
+  "  assert(raw.close(near:fileno()))\n"
+  "  near:abort() near:wait_closed() reading:await()\n"
+  "  near, reading = nil, nil\n"
+  "  collectgarbage() collectgarbage()\n"
+  "  far:write('x')\n"
+  "  for _ = 1, 10 do eddy.sleep(0) end\n"
+  "  raw.close(copy) far:abort() over()\n"
   "  -- the loop goes on\n"
   "  near, far, over = open()\n"
   "  far:write('fine\\n')\n"
@@ -128,7 +145,7 @@ static const char script[] =
 
 int main(void) {
   static const luaL_Reg raw[] = {
-    {"close", l_close}, {"is_open", l_is_open}, {NULL, NULL}};
+    {"close", l_close}, {"dup", l_dup}, {"is_open", l_is_open}, {NULL, NULL}};
   lua_State *L = new_state();
   eddy_loop *loop = open_loop(L, NULL);
   luaL_newlib(L, raw);

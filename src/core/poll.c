@@ -13,6 +13,7 @@
  */
 #include "core/poll.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,7 @@ void eddy__poll_open(eddy__loop *loop) {
 }
 
 void eddy__poll_close(eddy__loop *loop) {
+  assert(loop->reading == 0);
   if (loop->epoll >= 0) close(loop->epoll);
   loop->epoll = -1;
   while (!eddy__list_empty(&loop->haunted)) {
@@ -143,14 +145,19 @@ static int limit(eddy__loop *loop, uint64_t deadline) {
   return libuv >= 0 && libuv < own ? libuv : own;
 }
 
-static void wait_here(eddy__loop *loop, uint64_t deadline) {
+static void check(eddy__loop *loop) {
   for (eddy__list *l = loop->checks.next, *next; l != &loop->checks; l = next) {
     next = l->next;
     eddy__check *c = eddy__container_of(l, eddy__check, link);
     c->look(c);
   }
+}
+
+static void wait_here(eddy__loop *loop, uint64_t deadline) {
+  check(loop);
   if (libuv_has_work(loop)) {
     uv_run(loop->uv, UV_RUN_NOWAIT);
+    (void)ask(loop, 0); /* it may have some all the time */
     return;
   }
   if (loop->reading > 0) {
@@ -183,6 +190,8 @@ static bool libuv_has_work(const eddy__loop *loop) {
   return true;
 }
 
+static void check(eddy__loop *loop) { (void)loop; }
+
 static bool ask(eddy__loop *loop, int ms) {
   (void)loop, (void)ms;
   return false;
@@ -194,8 +203,10 @@ static void wait_here(eddy__loop *loop, uint64_t deadline) { (void)loop, (void)d
 /* --- both ---------------------------------------------------------------------------------------------------- */
 
 void eddy__poll_now(eddy__loop *loop) {
-  if (!eddy__poll_watches(loop) || libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
-  if (eddy__poll_watches(loop)) (void)ask(loop, 0);
+  bool is_ours = eddy__poll_watches(loop);
+  if (is_ours) check(loop);
+  if (!is_ours || libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
+  if (is_ours) (void)ask(loop, 0);
 }
 
 void eddy__poll_settle(eddy__loop *loop) {

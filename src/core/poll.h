@@ -16,7 +16,7 @@ typedef struct eddy__watch {
   void (*on_ready)(struct eddy__watch *w, bool at_end);
 } eddy__watch;
 
-/* Something that must be seen to before each sleep, in loop->checks. */
+/* Somebody who must look before each poll, in loop->checks, where the loop has an epoll. (Else a uv_prepare.) */
 typedef struct eddy__check {
   eddy__list link;
   void (*look)(struct eddy__check *c);

@@ -18,6 +18,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "core/callback.h"
+#include "core/poll.h"
 #include "io/descriptor.h"
 #include "io/handle.h"
 
@@ -34,8 +35,9 @@ typedef struct poller {
   ino_t inode;         /* of the file behind it, where there is no epoll */
   eddy__callback *callbacks[ROLES];
   uv_poll_t poll;
-  uv_prepare_t prepare;
-  uint64_t looked;     /* when it was seen last that the descriptor is the same; libuv's time, ms */
+  uv_prepare_t prepare; /* before libuv polls; */
+  eddy__check check;   /* before the loop's own epoll does */
+  uint64_t looked;     /* when it was seen last that the descriptor is the same; uv_hrtime(), ms */
   int open;            /* handles that libuv has */
   bool is_closing, is_dropped;
 } poller;
@@ -124,6 +126,7 @@ static void on_closed(uv_handle_t *uv) {
 static void end_poller(poller *p, bool gone) {
   if (p->is_closing) return;
   p->is_closing = true;
+  eddy__list_remove(&p->check.link);
   for (int i = 0; i < ROLES; i++) {
     eddy__callback *callback = p->callbacks[i];
     p->callbacks[i] = NULL;
@@ -149,14 +152,18 @@ static void describe(const eddy__keeper *keeper, char *text, size_t size) {
   snprintf(text, size, "<%s of descriptor %d>", roles, p->fd);
 }
 
-/* libuv is about to poll. A loop that may sleep looks at each poller; a busy one, for which looking at hundreds is
+/* A poll is about to begin. A loop that may sleep looks at each poller; a busy one, for which looking at hundreds is
  * much, once in a millisecond. */
-static void on_prepare(uv_prepare_t *uv) {
-  poller *p = uv->data;
-  if (p->loop->ready > 0 && p->looked == uv_now(uv->loop)) return;
-  p->looked = uv_now(uv->loop);
+static void look(poller *p) {
+  uint64_t now = uv_hrtime() / 1000000;
+  if (p->is_closing || (p->loop->ready > 0 && p->looked == now)) return;
+  p->looked = now;
   if (!is_same(p)) end_poller(p, true);
 }
+
+static void on_prepare(uv_prepare_t *uv) { look(uv->data); }
+
+static void on_check(eddy__check *c) { look(eddy__container_of(c, poller, check)); }
 
 static void on_poll(uv_poll_t *uv, int status, int events);
 
@@ -221,6 +228,8 @@ static poller *new_poller(lua_State *L, eddy__loop *loop, int fd, const char *na
   p->keeper.close = on_teardown;
   p->keeper.describe = describe;
   eddy__list_init(&p->keeper.link);
+  eddy__list_init(&p->check.link);
+  p->check.look = on_check;
   return p;
 }
 
@@ -235,6 +244,7 @@ static int open_poller(poller *p) {
   p->poll.data = p->prepare.data = p;
   p->open = 2;
   eddy__list_push(&p->loop->handles, &p->keeper.link);
+  eddy__list_push(&p->loop->checks, &p->check.link);
   if (flags >= 0 && (flags & O_NONBLOCK) == 0) (void)fcntl(p->own, F_SETFL, flags);
   (void)uv_prepare_start(&p->prepare, on_prepare);
   uv_unref((uv_handle_t *)&p->prepare);

@@ -59,6 +59,7 @@ void eddy__stream_on_closing(eddy__handle *h) {
   eddy__stream *s = (eddy__stream *)h;
   s->was_cut = eddy__stream_queued(s) > 0;
   eddy__stream_discard(s);
+  if (s->handle.is_watched) eddy__stream_stop_reading(s); /* libuv knows by itself */
   eddy__stream_wake_reader(s);
   eddy__park_wake_all(&s->writers);
 }
