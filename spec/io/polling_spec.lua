@@ -1,4 +1,4 @@
--- How a loop asks for sockets: what comes is told once, so nothing may be forgotten and nobody may be kept from his turn.
+-- How a loop asks for sockets: what comes is told once, so nothing may be forgotten, and nobody kept from his turn.
 -- (All of spec/io runs a second time with EDDY_POLL=libuv in the environment, in which libuv asks.)
 
 local eddy = require "eddy"

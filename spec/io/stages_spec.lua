@@ -244,6 +244,7 @@ describe("by stages:", function()
         warn "@on"
         eddy.run(eddy.fs.remove, dir, { recursive = true })
       end)
+      collect() -- what others have left
       count "/proc/self/fd" -- what stays open for good is open from here on
       local before, ours = count "/proc/self/fd", children()
       for action, act in pairs(actions) do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * arena.c - small blocks of one size side by side, without headers; see arena.h.
- * Owns:   the chunks; everything above LARGEST bytes is malloc's.
+ * Owns:   the chunks, and the shelves; everything above LARGEST bytes is malloc's.
  * Uses:   Lua, the system's mmap.
  * Touch:  with care: spec/embed/arena.c compares it with a model.
  *
@@ -62,8 +62,8 @@ typedef struct stray {
   struct stray *next;
 } stray;
 
-/* Blocks of malloc's, all of one size, that are likely to be needed again at once: strings of messages. They come back
- * in the reverse order, while they are still in the cache. */
+/* Blocks of malloc's, all of one size, that are likely to be needed again soon: strings of messages. The last one comes
+ * back first, as that is still in the cache. */
 typedef struct shelf {
   void *first; /* each begins with the address of the next */
   size_t size, total;

@@ -43,7 +43,7 @@ struct eddy__stream {
     uv_idle_t idle;
   } uv;
 
-  int fd;              /* of a connected socket, written to without libuv, and read from where the loop has an epoll; else -1 */
+  int fd;              /* of a connected socket, which is read and written without libuv (read: see poll.h); else -1 */
   eddy__input in;
   eddy__want want;     /* of the task that reads */
   eddy__list readers;  /* the task that is suspended in a read, until it runs again */

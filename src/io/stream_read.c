@@ -158,7 +158,11 @@ void eddy__stream_look(eddy__stream *s) {
     }
     ssize_t n = receive(s, memory, size);
     note_rest(s, n, size);
-    eddy__stream_received(s, memory, n == UV_EAGAIN ? 0 : n == 0 ? UV_EOF : n);
+    if (n == 0)
+      n = UV_EOF;
+    else if (n == UV_EAGAIN)
+      n = 0;
+    eddy__stream_received(s, memory, n);
   }
 }
 
