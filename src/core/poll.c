@@ -61,7 +61,10 @@ static bool may_get_mail(const eddy__loop *loop) {
 #ifdef __linux__
 /* --- with an epoll ------------------------------------------------------------------------------------------- */
 
-enum { BATCH = 128, ANSWER_NS = 40000 /* an answer of a peer that slept */ };
+enum {
+  BATCH = 128,
+  ANSWER_NS = 40000 /* an answer of a peer that slept */
+};
 
 void eddy__poll_open(eddy__loop *loop) {
   struct epoll_event backend = {.events = EPOLLIN}; /* its data is NULL */
