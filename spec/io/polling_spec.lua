@@ -103,6 +103,30 @@ describe("A task that reads from a socket", function()
     end)
   end
 
+  it("gets what comes behind urgent data, at which the system stops", function()
+    local arrived, sent = eddy.get_running_loop():create_future(), eddy.Event()
+    local server <close> = eddy.start_server(function(conn)
+      sent:wait()
+      local text = ""
+      for data in conn:lines(100) do
+        text = text .. data
+        if data:find "\n" then conn:write "got it" end
+      end
+      arrived:set_result(text)
+    end, "127.0.0.1", 0)
+    local peer <close> = eddy.create_subprocess_exec("perl", { "-MSocket", "-e", [[
+      socket(S, PF_INET, SOCK_STREAM, 0) and connect(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die;
+      send(S, "before", 0); send(S, "!", MSG_OOB); send(S, "after", 0); send(S, "?", MSG_OOB); send(S, "\n", 0);
+      syswrite(STDOUT, "sent\n"); sysread(S, $answer, 100); print $answer, "\n"]], (select(2, server:address())) },
+      { stdout = "pipe" })
+    assert.equal("sent", peer.stdout:read())
+    sent:set()
+    assert.equal("got it", peer.stdout:read())
+    assert.equal(0, peer:wait())
+    local text = arrived:await():gsub("[!?]", "") -- where it stands is up to the system
+    assert.equal("beforeafter\n", text)
+  end)
+
   it("can be followed by one that wants all", function()
     local near, far = connected(finally)
     local reading = eddy.create_task(near.read, near, 10)

@@ -91,7 +91,7 @@ void eddy__poll_close(eddy__loop *loop) {
 }
 
 static int control(eddy__loop *loop, int what, int fd, eddy__watch *w) {
-  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = w};
+  struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.ptr = w};
   return epoll_ctl(loop->epoll, what, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -118,7 +118,7 @@ static void tell(eddy__loop *loop, const struct epoll_event *events, int n) {
     if (w == NULL)
       is_libuv = true;
     else
-      w->on_ready(w, (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+      w->on_ready(w, (events[i].events & ~(uint32_t)EPOLLIN) != 0);
   }
   if (is_libuv) uv_run(loop->uv, UV_RUN_NOWAIT);
 }

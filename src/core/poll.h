@@ -12,8 +12,9 @@
 
 /* What the loop's epoll tells of a descriptor; lies in its owner's memory. */
 typedef struct eddy__watch {
-  /* There is something to read that was not there before; `at_end`: nothing comes after it. Once for each news. */
-  void (*on_ready)(struct eddy__watch *w, bool at_end);
+  /* There is something to read that was not there before. Told once; whoever then gets less than he has asked for has
+   * got all of it, unless it `goes_on`: the end comes behind it, or urgent data stand in between. */
+  void (*on_ready)(struct eddy__watch *w, bool goes_on);
 } eddy__watch;
 
 /* Somebody who must look before each poll, in loop->checks, where the loop has an epoll. (Else a uv_prepare.) */
@@ -32,7 +33,7 @@ void eddy__poll_close(eddy__loop *loop);
 /* Whether descriptors can be watched here. */
 static inline bool eddy__poll_watches(const eddy__loop *loop) { return loop->epoll >= 0; }
 
-/* Watches a descriptor. Returns 0 or a libuv code. */
+/* Watches a TCP connection. (A Unix socket may give less than there is.) Returns 0 or a libuv code. */
 int eddy__poll_watch(eddy__loop *loop, int fd, eddy__watch *w);
 
 /* Tells once more of what is still there. */

@@ -107,9 +107,14 @@ static void on_retry(eddy__timer *timer) {
   eddy__listener_resume(eddy__container_of(timer, eddy__listener, retry));
 }
 
+/* What is left when it was queued for the last time: its owner let go of it, and it is closed. */
+static void free_if_over(eddy__listener *l) {
+  if (l->handle.is_dropped && !l->handle.is_open) free(l);
+}
+
 /* Hands out what on_pending has collected: the owner may call Lua now. */
-static void on_ready(eddy__ready *r) {
-  eddy__listener *l = eddy__container_of(r, eddy__listener, ready);
+static void on_ready(eddy__posted *p) {
+  eddy__listener *l = eddy__container_of(p, eddy__listener, ready);
   int n = l->n, starved = l->starved;
   l->is_queued = false;
   l->n = 0;
@@ -121,14 +126,22 @@ static void on_ready(eddy__ready *r) {
       close(l->batch[i].fd);
   }
   if (starved != 0 && l->owner != NULL) l->owner->on_starved(l->owner, l, starved);
-  if (l->handle.is_dropped && !l->handle.is_open) free(l);
+  free_if_over(l);
+}
+
+/* The loop has closed before: it is closed as well, and has nothing to hand out. */
+static void on_never(eddy__posted *p) {
+  eddy__listener *l = eddy__container_of(p, eddy__listener, ready);
+  l->is_queued = false;
+  free_if_over(l);
 }
 
 static void enqueue(eddy__listener *l) {
   if (l->is_queued) return;
   l->is_queued = true;
   l->ready.run = on_ready;
-  eddy__loop_ready(l->handle.loop, &l->ready);
+  l->ready.drop = on_never;
+  eddy__post_ready(l->handle.loop, &l->ready);
 }
 
 /* No descriptors or memory: those that wait go on waiting. Without a timer it would be polled again at once, which is
@@ -200,7 +213,8 @@ static void on_closing(eddy__handle *h) {
   if (l->owner != NULL && l->owner->on_stopped != NULL) l->owner->on_stopped(l->owner, l);
   if (!h->loop->is_closing) return;
   refuse_all(l);
-  l->is_queued = false; /* the ready queue will not run any more */
+  if (l->is_queued) eddy__list_remove(&l->ready.link); /* the ready queue will not run any more */
+  l->is_queued = false;
 }
 
 static void on_closed(eddy__handle *h) {

@@ -2,13 +2,14 @@
 /*
  * listen.h - a listening socket whose connections are accepted by ourselves, so that none is dropped.
  * Owns:   the socket, and accepted descriptors until their owner takes them.
- * Uses:   handle.h, address.h.      Used by: server.c.
+ * Uses:   post.h, handle.h, address.h.      Used by: server.c.
  * Touch:  with care. libuv's own uv_listen accepts and closes all that wait when descriptors run out; here they stay in
  *         the backlog, and accepting goes on a second later or when a connection has ended.
  */
 #ifndef EDDY_IO_LISTEN_H
 #define EDDY_IO_LISTEN_H
 
+#include "core/post.h"
 #include "io/address.h"
 #include "io/handle.h"
 
@@ -40,7 +41,7 @@ struct eddy__listener {
   int fd;
   eddy__address address;      /* none for a Unix socket */
   char name[EDDY_NAME_SIZE]; /* where it listens, for texts */
-  eddy__ready ready; /* while is_queued, in the loop's ready queue: keeps the memory */
+  eddy__posted ready; /* while is_queued, in the loop's ready queue: keeps the memory */
   bool is_queued;
   bool is_paused;    /* not polling */
   int starved;       /* a libuv code to be told of */

@@ -49,7 +49,7 @@ struct eddy__stream {
   eddy__list readers;  /* the task that is suspended in a read, until it runs again */
   eddy__list watchers; /* of select */
   bool is_reading;     /* libuv, or we by ourselves, read what comes */
-  bool at_end;         /* the system has said that the end is what comes next */
+  bool goes_on;        /* until there is nothing: a short read need not be all */
   bool is_thrifty;     /* a transport should not read ahead of those who want to read */
   bool is_hungry;      /* the reader needs more than what is there */
   bool fetches;        /* it will take that from the system itself */
@@ -146,7 +146,7 @@ void eddy__stream_failed(eddy__stream *s, int rc);
 
 /* Between the files of this room: wakes the reader; what the loop's epoll calls; methods.   [-0, +n, y] */
 void eddy__stream_wake_reader(eddy__stream *s);
-void eddy__stream_on_ready(eddy__watch *w, bool at_end);
+void eddy__stream_on_ready(eddy__watch *w, bool goes_on);
 int eddy__stream_l_read(lua_State *L);
 int eddy__stream_l_read_exactly(lua_State *L);
 int eddy__stream_l_read_until(lua_State *L);

@@ -121,10 +121,10 @@ static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
 #endif
 }
 
-/* So much of `size` was received: may there be more? Less than was asked for is all, but for the end. Who has had his
- * turn is told again later. */
+/* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his turn
+ * is told again later. */
 static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
-  s->is_ready = n == (ssize_t)size || (n > 0 && s->at_end);
+  s->is_ready = n == (ssize_t)size || (n > 0 && s->goes_on);
   if (!s->is_ready || ++s->fetched < FETCHES) return;
   s->is_ready = false;
   s->fetched = 0;
@@ -166,10 +166,10 @@ void eddy__stream_look(eddy__stream *s) {
   }
 }
 
-void eddy__stream_on_ready(eddy__watch *w, bool at_end) {
+void eddy__stream_on_ready(eddy__watch *w, bool goes_on) {
   eddy__stream *s = eddy__container_of(w, eddy__stream, handle.watch);
   s->is_ready = true;
-  if (at_end) s->at_end = true;
+  if (goes_on) s->goes_on = true;
   if (is_fetched(s))
     tell_reader(s);
   else
@@ -225,6 +225,10 @@ static const eddy__wait wait_read = {"read", cancel_read, true};
 
 static int k_read(lua_State *L, int status, lua_KContext ctx);
 
+static bool is_watchable(const eddy__stream *s) {
+  return s->transport == NULL && s->fd >= 0 && s->uv.stream.type == UV_TCP && eddy__poll_watches(s->handle.loop);
+}
+
 /* The loop's epoll tells when there is something: on_ready. */
 static int watch(eddy__stream *s) {
   int rc = eddy__handle_watch(&s->handle, s->fd);
@@ -238,7 +242,7 @@ int eddy__stream_start_reading(eddy__stream *s) {
   if (s->is_reading || eddy__stream_is_closing(s)) return 0;
   if (!eddy__handle_is_own(&s->handle)) return UV_EBADF; /* libuv would abort when it polls that */
   if (s->transport == NULL && !uv_is_readable(&s->uv.stream)) return UV_EBADF;
-  if (s->transport == NULL && s->fd >= 0 && eddy__poll_watches(s->handle.loop)) return watch(s);
+  if (is_watchable(s)) return watch(s);
   s->is_reading = true; /* before: a transport may stop at once */
   int rc = s->transport != NULL ? s->transport->start(s) : uv_read_start(&s->uv.stream, on_alloc, on_read);
   if (rc < 0) s->is_reading = false;
