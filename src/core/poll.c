@@ -131,6 +131,12 @@ static bool ask(eddy__loop *loop, int ms) {
   return n > 0;
 }
 
+/* Whether somebody waits for a peer or a child, and no thread of libuv's is at work for us: that would need the
+ * processor. (libuv's async is one of its handles.) */
+static bool may_get_answer(const eddy__loop *loop) {
+  return loop->requests == 0 && (loop->reading > 0 || loop->uv->active_handles > 1);
+}
+
 static bool has_news(const void *what) {
   eddy__loop *loop = (eddy__loop *)what;
   return eddy__post_waiting(loop) || ask(loop, 0);
@@ -163,8 +169,9 @@ static void wait_here(eddy__loop *loop, uint64_t deadline) {
     (void)ask(loop, 0); /* it may have some all the time */
     return;
   }
-  if (loop->reading > 0) {
-    if (eddy__spin_for(&loop->spin, ANSWER_NS, has_news, loop)) return;
+  if (may_get_answer(loop)) {
+    bool is_due = eddy__spin_is_due(&loop->spin); /* a look is a system call */
+    if (is_due && eddy__spin_for(&loop->spin, ANSWER_NS, has_news, loop)) return;
   } else if (may_get_mail(loop)) {
     if (eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop)) return;
   }

@@ -11,10 +11,7 @@ enum { LOOKS = 16, MOST_MISSES = 8 };
 
 bool eddy__spin_for(eddy__spin *spin, uint64_t ns, bool (*is_there)(const void *what), const void *what) {
   if (is_there(what)) return true;
-  if (spin->left_out > 0) {
-    spin->left_out--;
-    return false;
-  }
+  if (!eddy__spin_is_due(spin)) return false;
   uint64_t until = uv_hrtime() + ns;
   do {
     for (int i = 0; i < LOOKS; i++) { /* between two readings of the clock */

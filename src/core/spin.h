@@ -22,6 +22,13 @@ typedef struct eddy__spin {
 
 enum { EDDY_SPIN_NS = 20000 };
 
+/* Whether to look at all, this time. */
+static inline bool eddy__spin_is_due(eddy__spin *spin) {
+  if (spin->left_out == 0) return true;
+  spin->left_out--;
+  return false;
+}
+
 /* Whether it is there: `is_there(what)` is asked until it is, for so many ns at most, now and then only once. */
 bool eddy__spin_for(eddy__spin *spin, uint64_t ns, bool (*is_there)(const void *what), const void *what);
 

@@ -121,8 +121,8 @@ static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
 #endif
 }
 
-/* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his turn
- * is told again later. */
+/* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his
+ * turn is told again later. */
 static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
   s->is_ready = n == (ssize_t)size || (n > 0 && s->goes_on);
   if (!s->is_ready || ++s->fetched < FETCHES) return;
