@@ -84,6 +84,19 @@ describe("A task that reads from a socket", function()
     assert.is_nil(near:read(1))
   end)
 
+  it("has read the last bytes: nobody need read to learn of the end that came with them", function()
+    local near, far = connected(finally)
+    far:write "x":close()
+    far:wait_closed()
+    assert.equal("x", near:read(1))
+    local turns = 0
+    while not near:at_eof() and turns < 1000 do
+      eddy.sleep(0)
+      turns = turns + 1
+    end
+    assert.is_true(near:at_eof())
+  end)
+
   for turns = 1, 6 do
     it("and is cancelled " .. turns .. " turns after bytes have come has lost none", function()
       local near, far = connected(finally)
@@ -180,6 +193,44 @@ describe("A connection that was given up #plain", function()
       eddy.get_running_loop():create_future():await()
     end)
     assert.is_true(eddy.is_error(err, eddy.DeadlockError), tostring(err))
+  end)
+end)
+
+describe("A stream that nobody reads to its end #plain", function()
+  -- Both ends in one loop; the other one and its server are gone when f has done.
+  local function deadlock(f)
+    local _, err = pcall(eddy.run, function()
+      local came, over = eddy.get_running_loop():create_future(), eddy.Event()
+      local server = eddy.start_server(function(conn)
+        came:set_result(conn)
+        over:wait()
+      end, "127.0.0.1", 0)
+      local near <close> = eddy.open_connection(server:address())
+      f(near, came:await())
+      over:set()
+      server:close()
+      server:wait_closed()
+      eddy.get_running_loop():create_future():await()
+    end)
+    assert.is_true(eddy.is_error(err, eddy.DeadlockError), tostring(err))
+  end
+
+  it("does not keep a loop waiting when its end came with the last bytes", function()
+    deadlock(function(near, far)
+      far:write "x":close()
+      far:wait_closed()
+      assert.equal("x", near:read(1))
+    end)
+  end)
+
+  it("does not keep a loop waiting when no more is taken from it", function()
+    deadlock(function(near, far)
+      far:set_write_buffer_limits(1 << 30)
+      far:write(("x"):rep(8 << 20))
+      assert.equal("x", near:read(1))
+      for _ = 1, 10 do eddy.sleep(0) end
+      far:abort()
+    end)
   end)
 end)
 

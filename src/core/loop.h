@@ -57,7 +57,7 @@ struct eddy__loop {
   uv_async_t async; /* wakes poll from other threads and from signals */
   int internal_open; /* wake and async: how many still wait for their close callback */
   int epoll;         /* poll.h: where sockets are watched that libuv does not read; or -1 */
-  size_t reading;    /* how many of them somebody wants to read, now or later */
+  size_t reading;    /* how many of them are read, now or later, and were not told of what has come */
   eddy__list checks; /* of eddy__check: who must look before each poll */
   eddy__list haunted; /* of eddy__keeper: closed, but the epoll may still tell of them */
   eddy__spin spin;   /* before it sleeps */

@@ -30,13 +30,25 @@ void eddy__stream_wake_reader(eddy__stream *s) {
   if (reader != NULL) eddy__task_wake_from(reader, s);
 }
 
+/* Counts what the world may still tell a loop: not of a stream that has been told of, and has not read that yet. */
+static void count_reading(eddy__stream *s, int by) {
+  if (s->handle.is_watched && !s->is_ready) s->handle.loop->reading += (size_t)by;
+}
+
+/* Of one that the loop's epoll tells of, or not. */
+static void set_ready(eddy__stream *s, bool is_ready) {
+  if (s->is_reading) count_reading(s, -1);
+  s->is_ready = is_ready;
+  if (s->is_reading) count_reading(s, 1);
+}
+
 void eddy__stream_stop_reading(eddy__stream *s) {
   if (!s->is_reading) return;
   s->is_reading = false;
   if (s->transport != NULL)
     s->transport->stop(s);
   else if (s->handle.is_watched)
-    s->handle.loop->reading--;
+    count_reading(s, -1);
   else
     uv_read_stop(&s->uv.stream);
 }
@@ -124,9 +136,9 @@ static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
 /* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his
  * turn is told again later. */
 static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
-  s->is_ready = n == (ssize_t)size || (n > 0 && s->goes_on);
+  set_ready(s, n == (ssize_t)size || (n > 0 && s->goes_on));
   if (!s->is_ready || ++s->fetched < FETCHES) return;
-  s->is_ready = false;
+  set_ready(s, false);
   s->fetched = 0;
   if (s->handle.is_watched) eddy__poll_again(s->handle.loop, s->fd, &s->handle.watch);
 }
@@ -168,7 +180,7 @@ void eddy__stream_look(eddy__stream *s) {
 
 void eddy__stream_on_ready(eddy__watch *w, bool goes_on) {
   eddy__stream *s = eddy__container_of(w, eddy__stream, handle.watch);
-  s->is_ready = true;
+  set_ready(s, true);
   if (goes_on) s->goes_on = true;
   if (is_fetched(s))
     tell_reader(s);
@@ -231,10 +243,12 @@ static bool is_watchable(const eddy__stream *s) {
 
 /* The loop's epoll tells when there is something: on_ready. */
 static int watch(eddy__stream *s) {
+  bool again = s->handle.is_watched;
   int rc = eddy__handle_watch(&s->handle, s->fd);
   if (rc < 0) return rc;
   s->is_reading = true;
-  s->handle.loop->reading++;
+  count_reading(s, 1);
+  if (again) eddy__poll_again(s->handle.loop, s->fd, &s->handle.watch); /* what was told before is forgotten */
   return 0;
 }
 
@@ -253,7 +267,7 @@ int eddy__stream_start_reading(eddy__stream *s) {
 static int fetch(eddy__stream *s) {
   char *memory;
   size_t size = eddy__input_offer(&s->in, &memory);
-  s->is_ready = false;
+  set_ready(s, false);
   if (size == 0) return UV_ENOMEM;
   ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
@@ -393,6 +407,7 @@ int eddy__stream_l_read_until(lua_State *L) {
 /* stream:at_eof() -> whether all was read, as far as is known without waiting   [-0, +1, v] */
 int eddy__stream_l_at_eof(lua_State *L) {
   eddy__stream *s = eddy__stream_check(L, 1);
+  eddy__stream_look(s);
   bool at_end = s->in.eof && eddy__input_size(&s->in) == 0;
   lua_pushboolean(L, at_end || eddy__stream_is_closing(s));
   return 1;
