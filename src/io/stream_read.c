@@ -267,8 +267,7 @@ int eddy__stream_start_reading(eddy__stream *s) {
 static int fetch(eddy__stream *s) {
   char *memory;
   size_t size = eddy__input_offer(&s->in, &memory);
-  set_ready(s, false);
-  if (size == 0) return UV_ENOMEM;
+  if (size == 0) return UV_ENOMEM; /* it is there still */
   ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
   note_rest(s, n, size);

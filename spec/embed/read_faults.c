@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read_faults.c - reads from a stream while one allocation after the other fails, of Lua's and of ours: that read fails,
+ *                 and the next one gets what has come, although the system has told of it and will not again.
+ * Uses:   spec/torture/fault.h.
+ */
+#include "../torture/fault.h"
+#include "check.h"
+
+static const char *const script =
+  "local eddy, arm, disarm = ...\n"
+  "eddy.run(function()\n"
+  "  local come = eddy.Queue()\n"
+  "  local server <close> = eddy.start_server(function(conn) come:put(conn) conn:wait_closed() end, '127.0.0.1', 0)\n"
+  "  local held, failed = {}, 0\n"
+  "  for i = 1, 40 do\n" /* blocks, so that the next one is malloc's */
+  "    local near, far = eddy.stream_pair()\n"
+  "    far:write(('x'):rep(3000))\n"
+  "    near:read(1)\n"
+  "    held[i] = { near, far }\n"
+  "  end\n"
+  "  for what = 1, 2 do\n"
+  "    local n, happened = 0, true\n"
+  "    while happened do\n"
+  "      n = n + 1\n"
+  "      local here <close> = eddy.open_connection(server:address())\n"
+  "      local there <close> = come:get()\n"
+  "      there:write('a line\\n')\n"
+  "      eddy.sleep(0.002)\n"
+  "      arm(what, n)\n"
+  "      local ok, got = pcall(here.read, here, 'l')\n"
+  "      happened = disarm()\n"
+  "      if not ok then\n"
+  "        assert(happened, got)\n"
+  "        assert(got == 'not enough memory' or got.code == 'ENOMEM', got)\n"
+  "        failed = failed + 1\n"
+  "        got = eddy.wait_for(here.read, 5, here, 'l')\n"
+  "      end\n"
+  "      assert(got == 'a line')\n"
+  "    end\n"
+  "  end\n"
+  "  assert(failed >= 1, failed)\n"
+  "  for _, pair in ipairs(held) do\n"
+  "    pair[1]:abort()\n"
+  "    pair[2]:abort()\n"
+  "  end\n"
+  "end)\n";
+
+static int l_arm(lua_State *L) {
+  fault.kind = luaL_checkinteger(L, 1) == 1 ? FAULT_LUA : FAULT_MALLOC;
+  fault.mode = FAULT_ONCE;
+  fault.n = (long)luaL_checkinteger(L, 2);
+  fault_arm();
+  return 0;
+}
+
+static int l_disarm(lua_State *L) {
+  fault_disarm();
+  lua_pushboolean(L, fault.happened);
+  return 1;
+}
+
+int main(void) {
+  fault_open();
+  lua_State *L = lua_newstate(fault_lua_alloc, NULL);
+  CHECK(L != NULL);
+  luaL_openlibs(L);
+  if (luaL_loadstring(L, script) != LUA_OK) CHECK_HAS("?", lua_tostring(L, -1));
+  luaL_requiref(L, "eddy", luaopen_eddy, 0);
+  lua_pushcfunction(L, l_arm);
+  lua_pushcfunction(L, l_disarm);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) CHECK_HAS("no error", luaL_tolstring(L, -1, NULL));
+  lua_close(L);
+  CHECK_INT(0, fault.blocks);
+  CHECK_INT(0, (long long)fault.lua_bytes);
+  return 0;
+}
