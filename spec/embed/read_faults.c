@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * read_faults.c - reads from a stream while one allocation after the other fails, of Lua's and of ours: that read fails,
- *                 and the next one gets what has come, although the system has told of it and will not again.
- * Uses:   spec/torture/fault.h.
+ * read_faults.c - reads from a stream while one allocation after the other fails, of Lua's, ours and the system's: that
+ *                 read fails, and the next one gets what has come, although the system has told of it already.
+ * Uses:   spec/torture/fault.h. The linker lets recv fail here.
  */
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "../torture/fault.h"
 #include "check.h"
 
@@ -19,7 +22,7 @@ static const char *const script =
   "    near:read(1)\n"
   "    held[i] = { near, far }\n"
   "  end\n"
-  "  for what = 1, 2 do\n"
+  "  for what = 1, 3 do\n"
   "    local n, happened = 0, true\n"
   "    while happened do\n"
   "      n = n + 1\n"
@@ -39,14 +42,31 @@ static const char *const script =
   "      assert(got == 'a line')\n"
   "    end\n"
   "  end\n"
-  "  assert(failed >= 1, failed)\n"
+  "  assert(failed >= 2, failed)\n"
   "  for _, pair in ipairs(held) do\n"
   "    pair[1]:abort()\n"
   "    pair[2]:abort()\n"
   "  end\n"
   "end)\n";
 
+static bool recv_fails, recv_failed;
+
+ssize_t __real_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags) {
+  if (!recv_fails) return __real_recv(fd, bytes, size, flags);
+  recv_fails = false;
+  recv_failed = true;
+  errno = ENOMEM;
+  return -1;
+}
+
 static int l_arm(lua_State *L) {
+  if (luaL_checkinteger(L, 1) == 3) {
+    recv_fails = luaL_checkinteger(L, 2) == 1;
+    recv_failed = false;
+    return 0;
+  }
   fault.kind = luaL_checkinteger(L, 1) == 1 ? FAULT_LUA : FAULT_MALLOC;
   fault.mode = FAULT_ONCE;
   fault.n = (long)luaL_checkinteger(L, 2);
@@ -56,7 +76,8 @@ static int l_arm(lua_State *L) {
 
 static int l_disarm(lua_State *L) {
   fault_disarm();
-  lua_pushboolean(L, fault.happened);
+  lua_pushboolean(L, fault.happened || recv_failed);
+  fault.happened = recv_failed = false;
   return 1;
 }
 
