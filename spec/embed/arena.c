@@ -169,8 +169,16 @@ static void shelves(void) {
   to_fail = 0;
   CHECK(eddy__arena_alloc(a, NULL, 0, LONG) == NULL);
   to_fail = -1;
-  eddy__arena_alloc(a, other, 2 * LONG, 0);
   eddy__arena_alloc(a, more, 3 * LONG, 0);
+  fails_once = true; /* one that grows gets it as well, */
+  more = eddy__arena_alloc(a, other, 2 * LONG, 4 * LONG);
+  CHECK(more != NULL && !fails_once);
+  eddy__arena_alloc(a, more, 4 * LONG, 0);
+  more = eddy__arena_alloc(a, NULL, 0, 10);
+  fails_once = true; /* and so does one that was small */
+  more = eddy__arena_alloc(a, more, 10, LONG);
+  CHECK(more != NULL && !fails_once);
+  eddy__arena_alloc(a, more, LONG, 0);
   eddy__arena_free(a);
 }
 

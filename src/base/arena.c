@@ -378,7 +378,7 @@ static void free_large(eddy__arena *a, void *block, size_t size) {
 
 /* Between the two kinds, or between two sizes of small ones. */
 static void *move(eddy__arena *a, void *block, size_t osize, size_t nsize) {
-  void *new = nsize <= LARGEST ? take_small(a, nsize) : malloc(malloced(nsize));
+  void *new = nsize <= LARGEST ? take_small(a, nsize) : take_large(a, nsize);
   if (new != NULL) {
     memcpy(new, block, osize < nsize ? osize : nsize);
     if (osize <= LARGEST)
@@ -411,6 +411,7 @@ void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize) {
   }
   if (osize > LARGEST && nsize > LARGEST) {
     void *new = realloc(block, malloced(nsize));
+    if (new == NULL && clear_shelves(a)) new = realloc(block, malloced(nsize));
     return new != NULL || nsize > osize ? new : block;
   }
   if (osize <= LARGEST && (osize - 1) / STEP == (nsize - 1) / STEP) return block;
