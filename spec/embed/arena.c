@@ -147,7 +147,7 @@ static void random_blocks(void) {
 
 enum { LONG = 16384 + 25, MANY = 100 };
 
-/* Those of one size that were freed come back, the last one first; not more than a megabyte is kept. */
+/* Those of one size that were freed come back, the last one first; not more than half a megabyte is kept. */
 static void shelves(void) {
   eddy__arena *a = eddy__arena_new();
   void *taken[MANY], *again[MANY];
@@ -157,7 +157,7 @@ static void shelves(void) {
   int n = 0;
   while (n < MANY && (again[n] = eddy__arena_alloc(a, NULL, 0, LONG)) != NULL) n++;
   to_fail = -1;
-  CHECK_INT(1024 * 1024 / LONG, n);
+  CHECK_INT(512 * 1024 / LONG, n);
   for (int i = 0; i < n; i++) CHECK(again[i] == taken[n - 1 - i]);
   for (int i = 0; i < n; i++) eddy__arena_alloc(a, again[i], LONG, 0);
   /* What is not needed makes room for what is, and for what malloc has no room for otherwise. */

@@ -36,7 +36,7 @@ enum {
   STRETCH = 4096, /* of a fresh slab that is made into free blocks at a time: a page */
   SHELVES = 4,
   SHELVED = 4096, /* blocks of so many bytes and more are shelved, */
-  SHELF = 1024 * 1024 /* up to so many bytes of a size */
+  SHELF = 512 * 1024 /* up to so many bytes of a size */
 };
 static const uint64_t ALL = UINT64_MAX;
 static const uint64_t PERIOD = 1000000000; /* ns */

@@ -57,7 +57,6 @@ static int open_uv(eddy__loop *loop, uv_loop_t *host) {
   uv_timer_init(loop->uv, &loop->wake);
   loop->wake.data = loop;
   loop->internal_open = 2;
-  eddy__poll_open(loop);
   return 0;
 }
 
@@ -82,6 +81,7 @@ static eddy__loop *new_record(lua_State *L, eddy__runtime *rt) {
   eddy__list_init(&loop->handles);
   eddy__list_init(&loop->expecting);
   eddy__list_init(&loop->posted);
+  loop->epoll = -1;
   eddy__list_init(&loop->checks);
   eddy__list_init(&loop->haunted);
   loop->last_ready = &loop->first_ready;

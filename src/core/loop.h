@@ -56,7 +56,8 @@ struct eddy__loop {
   uv_timer_t wake;  /* the one libuv timer: for the earliest deadline */
   uv_async_t async; /* wakes poll from other threads and from signals */
   int internal_open; /* wake and async: how many still wait for their close callback */
-  int epoll;         /* poll.h: where sockets are watched that libuv does not read; or -1 */
+  int epoll;         /* poll.h: where TCP connections are watched; or -1 */
+  bool has_tried_epoll; /* to open it */
   size_t reading;    /* how many of them are read, now or later, and were not told of what has come */
   eddy__list checks; /* of eddy__check: who must look before each poll */
   eddy__list haunted; /* of eddy__keeper: closed, but the epoll may still tell of them */

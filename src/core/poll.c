@@ -5,8 +5,10 @@
  *
  * libuv polls sockets level-triggered: the system looks at each one that had bytes once more at the next poll, and
  * libuv's way to a callback passes a dozen cache lines of a stream. For a server of many small messages that is a
- * twentieth of its time. So on Linux sockets stand in an epoll of our own, edge-triggered. libuv's backend is one more
- * descriptor in it: libuv is turned when that is readable, or when it has something to do by itself.
+ * twentieth of its time. So on Linux TCP connections stand in an epoll of our own, edge-triggered. libuv's backend is
+ * one more descriptor in it: libuv is turned when that is readable, or when it has something to do by itself. The epoll
+ * is made for the first connection: Linux lets a file be in 500 epolls at most that stand in others, and standard
+ * output may be that of many programs.
  *
  * A loop looks for a while before it sleeps, where that has paid lately: to sleep and to be woken takes longer than
  * most answers do (docs/internals/performance.md).
@@ -17,6 +19,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
+#include <poll.h>
+#endif
 #ifdef __linux__
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -24,6 +29,8 @@
 
 #include "core/post.h"
 #include "core/spin.h"
+
+enum { ANSWER_NS = 40000 }; /* after which a peer has answered that slept */
 
 /* --- libuv alone --------------------------------------------------------------------------------------------- */
 
@@ -44,13 +51,7 @@ void eddy__poll_libuv(eddy__loop *loop, uint64_t ms) {
   uv_timer_stop(&loop->wake);
 }
 
-static void wait_in_libuv(eddy__loop *loop, uint64_t deadline) {
-  eddy__post_rest(loop);
-  if (deadline != EDDY_NEVER)
-    eddy__poll_libuv(loop, time_left(loop, deadline));
-  else
-    uv_run(loop->uv, UV_RUN_ONCE);
-}
+/* --- what may come ------------------------------------------------------------------------------------------- */
 
 static bool has_mail(const void *loop) { return eddy__post_waiting(loop); }
 
@@ -58,18 +59,34 @@ static bool may_get_mail(const eddy__loop *loop) {
   return loop->mailbox != NULL && (loop->jobs > 0 || !eddy__list_empty(&loop->expecting));
 }
 
+/* Whether somebody waits for a peer or a child, and no thread of libuv's is at work for us: that would need the
+ * processor. (libuv's async is one of its handles.) */
+static bool may_get_answer(const eddy__loop *loop) {
+  return loop->requests == 0 && (loop->reading > 0 || loop->uv->active_handles > 1);
+}
+
+/* Whether libuv has something to do that its backend does not tell of: descriptors that it has not registered yet,
+ * closes, timers. (Its own answer knows of the first since 1.45 only.) */
+static bool libuv_has_work(const eddy__loop *loop) {
+#ifndef _WIN32
+  const void *queue = &loop->uv->watcher_queue;
+  const void *first;
+  memcpy(&first, queue, sizeof first);
+  if (first != queue) return true;
+#endif
+  return uv_backend_timeout(loop->uv) == 0;
+}
+
 #ifdef __linux__
 /* --- with an epoll ------------------------------------------------------------------------------------------- */
 
-enum {
-  BATCH = 128,
-  ANSWER_NS = 40000 /* an answer of a peer that slept */
-};
+enum { BATCH = 128 }; /* news at once */
 
-void eddy__poll_open(eddy__loop *loop) {
+/* Without one (a host's libuv loop, no descriptor left, EDDY_POLL=libuv in the environment) libuv does it all. */
+static void open_epoll(eddy__loop *loop) {
   struct epoll_event backend = {.events = EPOLLIN}; /* its data is NULL */
   const char *env = getenv("EDDY_POLL");
-  loop->epoll = -1;
+  loop->has_tried_epoll = true;
   if (loop->uv != &loop->own || (env != NULL && strcmp(env, "libuv") == 0)) return;
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return;
@@ -79,15 +96,9 @@ void eddy__poll_open(eddy__loop *loop) {
     close(epoll);
 }
 
-void eddy__poll_close(eddy__loop *loop) {
-  assert(loop->reading == 0);
-  if (loop->epoll >= 0) close(loop->epoll);
-  loop->epoll = -1;
-  while (!eddy__list_empty(&loop->haunted)) {
-    eddy__keeper *keeper = eddy__container_of(loop->haunted.next, eddy__keeper, link);
-    eddy__list_remove(&keeper->link);
-    keeper->close(keeper);
-  }
+bool eddy__poll_watches(eddy__loop *loop) {
+  if (!loop->has_tried_epoll) open_epoll(loop);
+  return loop->epoll >= 0;
 }
 
 static int control(eddy__loop *loop, int what, int fd, eddy__watch *w) {
@@ -101,13 +112,9 @@ void eddy__poll_again(eddy__loop *loop, int fd, eddy__watch *w) { (void)control(
 
 bool eddy__poll_unwatch(eddy__loop *loop, int fd) { return control(loop, EPOLL_CTL_DEL, fd, NULL) == 0; }
 
-/* Whether libuv has something to do that its backend does not tell of: descriptors that it has not registered yet,
- * closes, timers. (Its own answer knows of the first since 1.45 only.) */
-static bool libuv_has_work(const eddy__loop *loop) {
-  const void *queue = &loop->uv->watcher_queue;
-  const void *first;
-  memcpy(&first, queue, sizeof first);
-  return first != queue || uv_backend_timeout(loop->uv) == 0;
+static void close_epoll(eddy__loop *loop) {
+  if (loop->epoll >= 0) close(loop->epoll);
+  loop->epoll = -1;
 }
 
 /* Tells all. Nobody's memory goes before libuv is turned. */
@@ -130,16 +137,81 @@ static bool ask(eddy__loop *loop, int ms) {
   tell(loop, events, n);
   return n > 0;
 }
-
-/* Whether somebody waits for a peer or a child, and no thread of libuv's is at work for us: that would need the
- * processor. (libuv's async is one of its handles.) */
-static bool may_get_answer(const eddy__loop *loop) {
-  return loop->requests == 0 && (loop->reading > 0 || loop->uv->active_handles > 1);
+#else
+bool eddy__poll_watches(eddy__loop *loop) {
+  (void)loop;
+  return false;
 }
 
+int eddy__poll_watch(eddy__loop *loop, int fd, eddy__watch *w) {
+  (void)loop, (void)fd, (void)w;
+  return UV_ENOTSUP;
+}
+
+void eddy__poll_again(eddy__loop *loop, int fd, eddy__watch *w) { (void)loop, (void)fd, (void)w; }
+
+bool eddy__poll_unwatch(eddy__loop *loop, int fd) {
+  (void)loop, (void)fd;
+  return false;
+}
+
+static void close_epoll(eddy__loop *loop) { (void)loop; }
+
+static bool ask(eddy__loop *loop, int ms) {
+  (void)loop, (void)ms;
+  return false;
+}
+#endif
+
+/* --- both ---------------------------------------------------------------------------------------------------- */
+
+void eddy__poll_close(eddy__loop *loop) {
+  assert(loop->reading == 0);
+  close_epoll(loop);
+  while (!eddy__list_empty(&loop->haunted)) {
+    eddy__keeper *keeper = eddy__container_of(loop->haunted.next, eddy__keeper, link);
+    eddy__list_remove(&keeper->link);
+    keeper->close(keeper);
+  }
+}
+
+static void check(eddy__loop *loop) {
+  for (eddy__list *l = loop->checks.next, *next; l != &loop->checks; l = next) {
+    next = l->next;
+    eddy__check *c = eddy__container_of(l, eddy__check, link);
+    c->look(c);
+  }
+}
+
+void eddy__poll_now(eddy__loop *loop) {
+  bool is_ours = loop->epoll >= 0;
+  if (is_ours) check(loop);
+  if (!is_ours || libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
+  if (is_ours) (void)ask(loop, 0);
+}
+
+void eddy__poll_settle(eddy__loop *loop) {
+  if (loop->ready == 0 && libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
+}
+
+/* Whether something has happened. With an epoll it was told then; without, libuv has to be turned. */
 static bool has_news(const void *what) {
   eddy__loop *loop = (eddy__loop *)what;
-  return eddy__post_waiting(loop) || ask(loop, 0);
+  if (eddy__post_waiting(loop)) return true;
+  if (loop->epoll >= 0) return ask(loop, 0);
+#ifndef _WIN32
+  struct pollfd backend = {.fd = uv_backend_fd(loop->uv), .events = POLLIN};
+  return poll(&backend, 1, 0) > 0;
+#else
+  return false;
+#endif
+}
+
+/* Before the loop sleeps. Returns whether something has happened. */
+static bool look_longer(eddy__loop *loop) {
+  if (may_get_answer(loop)) /* a look is a system call: none, where it is left out */
+    return eddy__spin_is_due(&loop->spin) && eddy__spin_for(&loop->spin, ANSWER_NS, has_news, loop);
+  return may_get_mail(loop) && eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop);
 }
 
 /* How long it may sleep: ms, -1: for ever. */
@@ -154,14 +226,6 @@ static int limit(eddy__loop *loop, uint64_t deadline) {
   return libuv >= 0 && libuv < own ? libuv : own;
 }
 
-static void check(eddy__loop *loop) {
-  for (eddy__list *l = loop->checks.next, *next; l != &loop->checks; l = next) {
-    next = l->next;
-    eddy__check *c = eddy__container_of(l, eddy__check, link);
-    c->look(c);
-  }
-}
-
 static void wait_here(eddy__loop *loop, uint64_t deadline) {
   check(loop);
   if (libuv_has_work(loop)) {
@@ -169,71 +233,29 @@ static void wait_here(eddy__loop *loop, uint64_t deadline) {
     (void)ask(loop, 0); /* it may have some all the time */
     return;
   }
-  if (may_get_answer(loop)) {
-    bool is_due = eddy__spin_is_due(&loop->spin); /* a look is a system call */
-    if (is_due && eddy__spin_for(&loop->spin, ANSWER_NS, has_news, loop)) return;
-  } else if (may_get_mail(loop)) {
-    if (eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop)) return;
-  }
+  if (look_longer(loop)) return;
   eddy__post_rest(loop);
   if (!ask(loop, limit(loop, deadline)) && uv_backend_timeout(loop->uv) >= 0) uv_run(loop->uv, UV_RUN_NOWAIT);
 }
-#else
-void eddy__poll_open(eddy__loop *loop) { loop->epoll = -1; }
 
-void eddy__poll_close(eddy__loop *loop) { (void)loop; }
-
-int eddy__poll_watch(eddy__loop *loop, int fd, eddy__watch *w) {
-  (void)loop, (void)fd, (void)w;
-  return UV_ENOTSUP;
-}
-
-void eddy__poll_again(eddy__loop *loop, int fd, eddy__watch *w) { (void)loop, (void)fd, (void)w; }
-
-bool eddy__poll_unwatch(eddy__loop *loop, int fd) {
-  (void)loop, (void)fd;
-  return false;
-}
-
-static bool libuv_has_work(const eddy__loop *loop) {
-  (void)loop;
-  return true;
-}
-
-static void check(eddy__loop *loop) { (void)loop; }
-
-static bool ask(eddy__loop *loop, int ms) {
-  (void)loop, (void)ms;
-  return false;
-}
-
-static void wait_here(eddy__loop *loop, uint64_t deadline) { (void)loop, (void)deadline; }
-#endif
-
-/* --- both ---------------------------------------------------------------------------------------------------- */
-
-void eddy__poll_now(eddy__loop *loop) {
-  bool is_ours = eddy__poll_watches(loop);
-  if (is_ours) check(loop);
-  if (!is_ours || libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
-  if (is_ours) (void)ask(loop, 0);
-}
-
-void eddy__poll_settle(eddy__loop *loop) {
-  if (loop->ready == 0 && libuv_has_work(loop)) uv_run(loop->uv, UV_RUN_NOWAIT);
+static void wait_in_libuv(eddy__loop *loop, uint64_t deadline) {
+  if (!libuv_has_work(loop)) (void)look_longer(loop);
+  eddy__post_rest(loop);
+  if (deadline != EDDY_NEVER)
+    eddy__poll_libuv(loop, time_left(loop, deadline));
+  else
+    uv_run(loop->uv, UV_RUN_ONCE);
 }
 
 void eddy__poll_wait(eddy__loop *loop, uint64_t deadline) {
   uv_ref((uv_handle_t *)&loop->async); /* libuv does not poll a loop in which nothing is alive */
-  if (eddy__poll_watches(loop)) {
+  if (loop->epoll >= 0)
     wait_here(loop, deadline);
-  } else {
-    if (may_get_mail(loop)) (void)eddy__spin_for(&loop->spin, EDDY_SPIN_NS, has_mail, loop);
+  else
     wait_in_libuv(loop, deadline);
-  }
   uv_unref((uv_handle_t *)&loop->async);
 }
 
-int eddy__poll_fd(const eddy__loop *loop) {
+int eddy__poll_fd(eddy__loop *loop) {
   return eddy__poll_watches(loop) ? loop->epoll : uv_backend_fd(loop->uv);
 }

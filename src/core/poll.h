@@ -23,15 +23,11 @@ typedef struct eddy__check {
   void (*look)(struct eddy__check *c);
 } eddy__check;
 
-/* Opens the epoll. Without one (another system, a host's libuv loop, no descriptor left, EDDY_POLL=libuv in the
- * environment) libuv does it all. */
-void eddy__poll_open(eddy__loop *loop);
-
-/* Closes it, and what is haunted: nobody is told of anything any more. */
+/* Closes the epoll, and what is haunted: nobody is told of anything any more. */
 void eddy__poll_close(eddy__loop *loop);
 
-/* Whether descriptors can be watched here. */
-static inline bool eddy__poll_watches(const eddy__loop *loop) { return loop->epoll >= 0; }
+/* Whether connections can be watched here. Opens the epoll when it is first asked. */
+bool eddy__poll_watches(eddy__loop *loop);
 
 /* Watches a TCP connection. (A Unix socket may give less than there is.) Returns 0 or a libuv code. */
 int eddy__poll_watch(eddy__loop *loop, int fd, eddy__watch *w);
@@ -55,8 +51,8 @@ void eddy__poll_settle(eddy__loop *loop);
 /* Lets libuv alone wait until something happens, for so many ms. */
 void eddy__poll_libuv(eddy__loop *loop, uint64_t ms);
 
-/* Where a host may wait for the loop. */
-int eddy__poll_fd(const eddy__loop *loop);
+/* Where a host may wait for the loop: always the same. */
+int eddy__poll_fd(eddy__loop *loop);
 
 /* Whether the world outside may still have something for it. */
 static inline bool eddy__poll_expects(const eddy__loop *loop) {
