@@ -35,7 +35,8 @@ enum {
   KEEP = 128,     /* empty slabs that are kept in any case: 4 MiB */
   STRETCH = 4096, /* of a fresh slab that is made into free blocks at a time: a page */
   SHELVES = 4,
-  SHELVED = 4096, /* blocks of so many bytes and more are shelved, */
+  SHELVED = 4096, /* blocks of so many bytes and more are shelved; their sizes are multiples of GRAIN, */
+  GRAIN = 256,
   SHELF = 512 * 1024 /* up to so many bytes of a size */
 };
 static const uint64_t ALL = UINT64_MAX;
@@ -78,6 +79,10 @@ struct eddy__arena {
   uint64_t since;         /* uv_hrtime() */
   stray *strays;
   shelf shelves[SHELVES]; /* by size */
+  char *placed;           /* a draft's block, which is that of the next large request; or NULL */
+  const char *last;       /* what the last large one got, */
+  size_t last_size;       /* and how large it was */
+  size_t header;          /* bytes of a long string before its text; 0: not known yet */
   const void *state;      /* the block of the Lua state: the arena goes with it */
   slab none;
 };
@@ -328,10 +333,12 @@ static void free_small(eddy__arena *a, void *block) {
 /* What malloc is asked for: there has to be room for a stray. */
 static size_t malloced(size_t size) {
   size_t least = LARGEST + sizeof(stray);
-  return size < least ? least : size;
+  if (size < SHELVED) return size < least ? least : size;
+  return size < SIZE_MAX - GRAIN ? (size + GRAIN - 1) / GRAIN * GRAIN : size;
 }
 
-static shelf *shelf_of(eddy__arena *a, size_t size) { return &a->shelves[size / STEP % SHELVES]; }
+/* The size is a multiple of GRAIN. */
+static shelf *shelf_of(eddy__arena *a, size_t size) { return &a->shelves[size / GRAIN % SHELVES]; }
 
 static void *take_shelved(shelf *s) {
   void **block = s->first;
@@ -362,16 +369,26 @@ static bool clear_shelves(eddy__arena *a) {
   return cleared;
 }
 
+static void *find_large(eddy__arena *a, size_t size) {
+  size_t whole = malloced(size);
+  shelf *s = shelf_of(a, whole);
+  if (s->size == whole && s->first != NULL) return take_shelved(s);
+  void *block = malloc(whole);
+  return block != NULL || !clear_shelves(a) ? block : malloc(whole);
+}
+
 static void *take_large(eddy__arena *a, size_t size) {
-  shelf *s = shelf_of(a, size);
-  if (s->size == size && s->first != NULL) return take_shelved(s);
-  void *block = malloc(malloced(size));
-  return block != NULL || !clear_shelves(a) ? block : malloc(malloced(size));
+  char *block = a->placed;
+  a->placed = NULL;
+  if (block == NULL) block = find_large(a, size);
+  a->last = block;
+  a->last_size = size;
+  return block;
 }
 
 static void free_large(eddy__arena *a, void *block, size_t size) {
   bool is_last = block == a->state;
-  if (size >= SHELVED && size <= SHELF && shelve(a, block, size)) return;
+  if (size >= SHELVED && size <= SHELF && shelve(a, block, malloced(size))) return;
   free(block);
   if (is_last) eddy__arena_free(a);
 }
@@ -418,6 +435,54 @@ void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize) {
   return move(a, block, osize, nsize);
 }
 
+/* --- drafts ------------------------------------------------------------------------------------------------------- */
+
+/* The arena of a state that makes its long strings as Lua 5.4 does: a header, the text, a zero. NULL otherwise, and for
+ * a state without one.   [-0, +0, m] */
+static eddy__arena *drafting(lua_State *L) {
+  static const char text[SHELVED];
+  void *ud;
+  if (lua_getallocf(L, &ud) != eddy__arena_alloc) return NULL;
+  eddy__arena *a = ud;
+  if (a->header > 0) return a;
+  const char *made = lua_pushlstring(L, text, sizeof text);
+  size_t header = made > a->last ? (size_t)(made - a->last) : 0;
+  if (header > 0 && header < GRAIN && a->last_size == header + sizeof text + 1) a->header = header;
+  lua_pop(L, 1);
+  return a->header > 0 ? a : NULL;
+}
+
+/* [-0, +0, m] */
+bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d) {
+  eddy__arena *a = drafting(L);
+  if (a == NULL || size < SHELVED || size > SIZE_MAX / 2) return false;
+  size_t whole = malloced(a->header + size + 2);
+  d->block = find_large(a, whole);
+  if (d->block == NULL) return false;
+  d->bytes = d->block + a->header;
+  d->room = whole - a->header - 1;
+  return true;
+}
+
+bool eddy__draft_is_full(const eddy__draft *d, size_t n) { return n >= SHELVED && n >= d->room / 2; }
+
+/* [-0, +1, -] */
+void eddy__draft_push(lua_State *L, const eddy__draft *d, size_t n) {
+  void *ud;
+  (void)lua_getallocf(L, &ud);
+  eddy__arena *a = ud;
+  a->placed = d->block;
+  lua_pushlstring(L, d->bytes, n);
+  assert(a->placed == NULL);
+}
+
+/* [-0, +0, -] */
+void eddy__draft_drop(lua_State *L, const eddy__draft *d) {
+  void *ud;
+  (void)lua_getallocf(L, &ud);
+  free_large(ud, d->block, (size_t)(d->bytes - d->block) + d->room + 1);
+}
+
 /* --- birth and death ---------------------------------------------------------------------------------------------- */
 
 eddy__arena *eddy__arena_new(void) {
@@ -449,4 +514,18 @@ void eddy__arena_free(eddy__arena *a) {
 eddy__arena_sizes eddy__arena_measure(const eddy__arena *a) {
   return (eddy__arena_sizes){a->nchunks * CHUNK, (a->nused + a->nwarm) * SLAB, a->nused * SLAB};
 }
+#else
+bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d) {
+  (void)L, (void)size, (void)d;
+  return false;
+}
+
+bool eddy__draft_is_full(const eddy__draft *d, size_t n) {
+  (void)d, (void)n;
+  return false;
+}
+
+void eddy__draft_push(lua_State *L, const eddy__draft *d, size_t n) { (void)L, (void)d, (void)n; }
+
+void eddy__draft_drop(lua_State *L, const eddy__draft *d) { (void)L, (void)d; }
 #endif

@@ -9,6 +9,7 @@
 #define EDDY_BASE_ARENA_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct eddy__arena eddy__arena;
@@ -26,6 +27,27 @@ void eddy__arena_own(eddy__arena *arena, const void *state);
 
 /* A lua_Alloc. A request that it cannot meet gives NULL and changes nothing; to make a block smaller never fails. */
 void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize);
+
+/* A string that is received where it is going to be. Lua copies the bytes that it makes a string of; when they lie in
+ * the very block that the arena gives it for that string, the copy is one onto itself, which memcpy leaves out. */
+typedef struct eddy__draft {
+  char *block;  /* malloc's */
+  char *bytes;  /* where to write in it, */
+  size_t room;  /* so many at most */
+} eddy__draft;
+
+/* Gets memory for a long string of so many bytes and at least one more. Returns false where there is none, and in
+ * states without an arena.   [-0, +0, m] */
+bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d);
+
+/* Whether the first n bytes are to be the string: it would waste the block if they are few. */
+bool eddy__draft_is_full(const eddy__draft *d, size_t n);
+
+/* Makes them the string: that needs no memory.   [-0, +1, -] */
+void eddy__draft_push(lua_State *L, const eddy__draft *d, size_t n);
+
+/* Gives the memory back.   [-0, +0, -] */
+void eddy__draft_drop(lua_State *L, const eddy__draft *d);
 
 typedef struct eddy__arena_sizes {
   size_t mapped; /* bytes asked of the system for small blocks, */

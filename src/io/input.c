@@ -94,6 +94,14 @@ void eddy__input_keep(eddy__input *in, const char *memory, size_t n) {
   in->scanned = 0;
 }
 
+void eddy__input_adopt(eddy__input *in, char *memory, size_t size, size_t n) {
+  give_back(in);
+  in->data = memory;
+  in->cap = size;
+  in->end = n;
+  in->scanned = 0;
+}
+
 void eddy__input_settle(eddy__input *in) {
   size_t size = eddy__input_size(in);
   if (!in->lent || size == 0) return;

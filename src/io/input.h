@@ -79,6 +79,9 @@ void eddy__input_received(eddy__input *in, const char *memory, size_t n);
 /* The same, for somebody who looks at it at once: it is not copied out of its block before eddy__input_settle. */
 void eddy__input_keep(eddy__input *in, const char *memory, size_t n);
 
+/* Makes memory of malloc's, of which the first n bytes have come, into the buffer, where nothing is. */
+void eddy__input_adopt(eddy__input *in, char *memory, size_t size, size_t n);
+
 /* Nobody looks at it for a while: gives the block back if little is in it. */
 void eddy__input_settle(eddy__input *in);
 

@@ -55,6 +55,7 @@ struct eddy__stream {
   bool fetches;        /* it will take that from the system itself */
   bool is_ready;       /* the system has something that nobody has taken: the reader may, by itself */
   uint8_t fetched;     /* how often it has since it was suspended last */
+  size_t usual;        /* how much it got the last time */
   const void *next_ready; /* a stream that had something after this one, the last time: may be gone */
   bool was_refused;    /* libuv has offered bytes that nobody wants; the second time stops reading */
   bool lacked_memory;  /* the last offer failed for that reason */

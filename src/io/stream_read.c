@@ -15,11 +15,12 @@
 #endif
 
 #include "base/args.h"
+#include "base/arena.h"
 #include "base/error.h"
 #include "io/stream.h"
 
 /* A task may read so often without being suspended, then the others have their turn. */
-enum { FETCHES = 8 };
+enum { FETCHES = 8, LONG = 4096 };
 
 /* --- libuv's side -------------------------------------------------------------------------------------------- */
 
@@ -136,6 +137,7 @@ static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
 /* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his
  * turn is told again later. */
 static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
+  if (n > 0) s->usual = n < (ssize_t)size ? (size_t)n : 2 * size;
   set_ready(s, n == (ssize_t)size || (n > 0 && s->goes_on));
   if (!s->is_ready || ++s->fetched < FETCHES) return;
   set_ready(s, false);
@@ -263,6 +265,16 @@ int eddy__stream_start_reading(eddy__stream *s) {
   return rc;
 }
 
+/* So much was received by a task, or 0, or a libuv code. */
+static void note_end(eddy__stream *s, ssize_t n) {
+  if (n > 0 || n == UV_EAGAIN) return;
+  eddy__stream_stop_reading(s);
+  if (n == 0)
+    s->in.eof = true;
+  else
+    s->in.error = (int)n;
+}
+
 /* There is something: reads it, without waiting. Nothing but the input changes. Returns 0 or UV_ENOMEM. */
 static int fetch(eddy__stream *s) {
   char *memory;
@@ -271,13 +283,37 @@ static int fetch(eddy__stream *s) {
   ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
   note_rest(s, n, size);
-  if (n > 0 || n == UV_EAGAIN) return 0;
-  eddy__stream_stop_reading(s);
-  if (n == 0)
-    s->in.eof = true;
-  else
-    s->in.error = (int)n;
+  note_end(s, n);
   return 0;
+}
+
+/* Whether what is to be read is likely to be a long string, all of it. */
+static bool wants_draft(const eddy__stream *s, const eddy__want *want) {
+  return want == &s->want && want->kind == EDDY_WANT_COUNT && want->count >= LONG && s->usual >= LONG &&
+         eddy__input_size(&s->in) == 0 && s->in.chunk == 0;
+}
+
+enum { NO_DRAFT, IN_INPUT, PUSHED };
+
+/* There is something: reads it to where the string will be that it becomes. Returns whether that was PUSHED; few bytes
+ * are IN_INPUT, as are the end and errors.   [-0, +(0|1), m] */
+static int fetch_string(lua_State *L, eddy__stream *s, size_t most) {
+  eddy__draft d;
+  if (!eddy__draft_begin(L, s->usual < EDDY_BLOCK_SIZE ? s->usual : EDDY_BLOCK_SIZE, &d)) return NO_DRAFT;
+  size_t size = d.room < most ? d.room : most;
+  ssize_t n = receive(s, d.bytes, size);
+  note_rest(s, n, size);
+  note_end(s, n);
+  bool is_string = n > 0 && eddy__draft_is_full(&d, (size_t)n);
+  if (is_string) {
+    eddy__draft_push(L, &d, (size_t)n);
+  } else if (n > 0) {
+    memmove(d.block, d.bytes, (size_t)n);
+    eddy__input_adopt(&s->in, d.block, d.room, (size_t)n);
+  } else {
+    eddy__draft_drop(L, &d);
+  }
+  return is_string ? PUSHED : IN_INPUT;
 }
 
 /* Suspends the task until the callbacks have found what it wants.   [-0, +n, y] */
@@ -332,7 +368,9 @@ static int go_on(lua_State *L, eddy__stream *s, eddy__task *task) {
                                : eddy__input_look(&s->in, 0, want);
     if (found == EDDY_IN_MORE && !s->is_ready) return wait_for_more(L, s, task);
     if (found == EDDY_IN_MORE) {
-      int rc = fetch(s);
+      int done = wants_draft(s, want) ? fetch_string(L, s, want->count) : NO_DRAFT;
+      if (done == PUSHED) return 1;
+      int rc = done == NO_DRAFT ? fetch(s) : 0;
       if (rc < 0) return eddy__raise(L, rc, "read");
       continue;
     }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drafts.c - strings that are received where they are going to be, in a state with an arena: they are what was sent,
+ *            they share memory with nobody, and nothing is lost when memory is short.
+ * Uses:   base/arena.h.
+ */
+#include "base/arena.h"
+
+#include <string.h>
+
+#include "check.h"
+
+/* A state on an arena, under the sanitizers too. */
+static lua_State *arena_state(void) {
+  eddy__arena *a = eddy__arena_new();
+  CHECK(a != NULL);
+  lua_State *L = lua_newstate(eddy__arena_alloc, a);
+  CHECK(L != NULL);
+  eddy__arena_own(a, lua_getextraspace(L));
+  luaL_openlibs(L);
+  luaL_requiref(L, "eddy", luaopen_eddy, 0);
+  lua_pop(L, 1);
+  return L;
+}
+
+/* A string of n bytes that begins with `first`, by a draft for `size` if that can be. Returns whether it could. */
+static bool push(lua_State *L, size_t size, size_t n, char first) {
+  eddy__draft d;
+  if (!eddy__draft_begin(L, size, &d)) return false;
+  CHECK(d.room > size && d.room < size + 600);
+  CHECK(n <= d.room);
+  memset(d.bytes, 'x', n);
+  d.bytes[0] = first;
+  if (!eddy__draft_is_full(&d, n)) {
+    eddy__draft_drop(L, &d);
+    return false;
+  }
+  const char *bytes = d.bytes;
+  eddy__draft_push(L, &d, n);
+  size_t length;
+  const char *text = lua_tolstring(L, -1, &length);
+  CHECK(text == bytes);
+  CHECK_INT((long long)n, (long long)length);
+  CHECK(text[0] == first && text[n - 1] == 'x' && text[n] == '\0');
+  return true;
+}
+
+static void makes_strings(void) {
+  lua_State *L = arena_state();
+  int top = lua_gettop(L);
+  CHECK(!push(L, 100, 100, 'a'));       /* too short for it */
+  CHECK(!push(L, 20000, 4000, 'a'));    /* it would waste the memory */
+  CHECK(push(L, 5000, 5000, 'a'));
+  CHECK(push(L, 16384, 16385, 'b'));    /* one more than was expected */
+  CHECK(push(L, 16384, 9000, 'c'));
+  CHECK(push(L, 1 << 20, 1 << 20, 'd'));
+  for (int i = 0; i < 1000; i++) {
+    CHECK(push(L, 16384, (size_t)(16384 - i % 3), (char)('0' + i % 10)));
+    lua_rawseti(L, LUA_REGISTRYINDEX, 1000 + i % 50); /* some stay */
+    if (i % 7 == 0) lua_gc(L, LUA_GCSTEP, 100);
+  }
+  for (int i = 950; i < 1000; i++) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, 1000 + i % 50);
+    CHECK(lua_tostring(L, -1)[0] == '0' + i % 10);
+    lua_pop(L, 1);
+  }
+  CHECK(lua_tostring(L, top + 1)[0] == 'a' && lua_tostring(L, top + 4)[0] == 'd');
+  lua_close(L);
+  L = luaL_newstate(); /* no arena */
+  eddy__draft d;
+  CHECK(!eddy__draft_begin(L, 16384, &d));
+  lua_close(L);
+}
+
+/* Messages of many sizes, there and back, over TCP, a Unix socket and a pipe, while a collector that is always at work
+ * runs finalizers that make large strings themselves. */
+static const char script[] =
+  "local eddy = require 'eddy'\n"
+  "local seed = 7\n"
+  "local function random(n) seed = (seed * 1103515245 + 12345) % 2147483648 return seed // 8 % n end\n"
+  "local sizes = {1, 100, 4071, 4095, 4096, 5000, 16384, 16384, 16384, 65536, 65537, 100000, 300000}\n"
+  "local litter\n"
+  "function litter()\n"
+  "  setmetatable({}, {__gc = function() litter() return #('g'):rep(4000 + random(60000)) end})\n"
+  "end\n"
+  "local kept = {}\n"
+  "local function exchange(there, back)\n"
+  "  local echo = eddy.create_task(function()\n"
+  "    for data in back:lines(65536) do back:write(data) end\n"
+  "  end)\n"
+  "  local rest = ''\n"
+  "  for i = 1, 300 do\n"
+  "    local size = i <= 100 and 16384 or sizes[1 + random(#sizes)]\n"
+  "    local function letters(n) return string.char(97 + random(26)):rep(n) end\n"
+  "    local message = letters(size // 2) .. i .. letters(size - size // 2)\n"
+  "    local sending = eddy.create_task(there.write, there, message)\n"
+  "    local answer = {}\n"
+  "    local left = #message\n"
+  "    while left > 0 do\n"
+  "      local text = assert(there:read(math.min(left, i % 3 == 0 and 1 + random(100000) or 1 << 20)))\n"
+  "      answer[#answer + 1] = text\n"
+  "      left = left - #text\n"
+  "    end\n"
+  "    sending:await()\n"
+  "    assert(table.concat(answer) == message, i)\n"
+  "    if i % 10 == 0 then kept[#kept + 1] = { answer, message } end\n"
+  "  end\n"
+  "  there:close()\n"
+  "  echo:await()\n"
+  "end\n"
+  "collectgarbage('incremental', 100, 400)\n"
+  "litter()\n"
+  "local function served(start, connect)\n"
+  "  local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n"
+  "  local server <close> = start(function(conn) arrived:set_result(conn) gate:wait() end)\n"
+  "  local there = connect(server)\n"
+  "  exchange(there, arrived:await())\n"
+  "  gate:set()\n"
+  "end\n"
+  "served(function(f) return eddy.start_server(f, '127.0.0.1', 0) end,\n"
+  "  function(server) return eddy.open_connection(server:address()) end)\n"
+  "local name = '\\0eddy-drafts-' .. eddy.time()\n"
+  "served(function(f) return eddy.start_unix_server(f, name) end,\n"
+  "  function() return eddy.open_unix_connection(name) end)\n"
+  "collectgarbage('generational')\n"
+  "served(function(f) return eddy.start_server(f, '127.0.0.1', 0) end,\n"
+  "  function(server) return eddy.open_connection(server:address()) end)\n"
+  "for i, pair in ipairs(kept) do assert(table.concat(pair[1]) == pair[2], i) end\n"
+  "return #kept\n";
+
+static void carries_messages(void) {
+  lua_State *L = arena_state();
+  eddy_loop *loop = open_loop(L, NULL);
+  spawn(loop, L, "=script", script);
+  int status = eddy_run(loop, L, 1);
+  if (status != EDDY_OK) fprintf(stderr, "%s\n", eddy_error_text(L, 1));
+  CHECK_INT(EDDY_OK, status);
+  CHECK_INT(90, lua_tointeger(L, -1));
+  CHECK_INT(EDDY_OK, eddy_close(loop, L));
+  lua_close(L);
+}
+
+int main(void) {
+  makes_strings();
+  carries_messages();
+  return 0;
+}
