@@ -437,25 +437,27 @@ void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize) {
 
 /* --- drafts ------------------------------------------------------------------------------------------------------- */
 
-/* The arena of a state that makes its long strings as Lua 5.4 does: a header, the text, a zero. NULL otherwise, and for
- * a state without one.   [-0, +0, m] */
-static eddy__arena *drafting(lua_State *L) {
-  static const char text[SHELVED];
+/* Or NULL.   [-0, +0, -] */
+static eddy__arena *arena_of(lua_State *L) {
   void *ud;
-  if (lua_getallocf(L, &ud) != eddy__arena_alloc) return NULL;
-  eddy__arena *a = ud;
-  if (a->header > 0) return a;
-  const char *made = lua_pushlstring(L, text, sizeof text);
-  size_t header = made > a->last ? (size_t)(made - a->last) : 0;
-  if (header > 0 && header < GRAIN && a->last_size == header + sizeof text + 1) a->header = header;
-  lua_pop(L, 1);
-  return a->header > 0 ? a : NULL;
+  return lua_getallocf(L, &ud) == eddy__arena_alloc ? ud : NULL;
 }
 
 /* [-0, +0, m] */
+void eddy__draft_prepare(lua_State *L) {
+  static const char text[SHELVED];
+  eddy__arena *a = arena_of(L);
+  if (a == NULL || a->header > 0) return;
+  const char *made = lua_pushlstring(L, text, sizeof text);
+  size_t header = made > a->last ? (size_t)(made - a->last) : 0;
+  if (header > 0 && header < GRAIN && a->last_size == header + sizeof text + 1) a->header = header;
+  lua_pop(L, 1); /* where a finalizer has had a large block meanwhile, nothing is known yet */
+}
+
+/* [-0, +0, -] */
 bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d) {
-  eddy__arena *a = drafting(L);
-  if (a == NULL || size < SHELVED || size > SIZE_MAX / 2) return false;
+  eddy__arena *a = arena_of(L);
+  if (a == NULL || a->header == 0 || size < SHELVED || size > SIZE_MAX / 2) return false;
   size_t whole = malloced(a->header + size + 2);
   d->block = find_large(a, whole);
   if (d->block == NULL) return false;
@@ -468,9 +470,7 @@ bool eddy__draft_is_full(const eddy__draft *d, size_t n) { return n >= SHELVED &
 
 /* [-0, +1, -] */
 void eddy__draft_push(lua_State *L, const eddy__draft *d, size_t n) {
-  void *ud;
-  (void)lua_getallocf(L, &ud);
-  eddy__arena *a = ud;
+  eddy__arena *a = arena_of(L);
   a->placed = d->block;
   lua_pushlstring(L, d->bytes, n);
   assert(a->placed == NULL);
@@ -478,9 +478,7 @@ void eddy__draft_push(lua_State *L, const eddy__draft *d, size_t n) {
 
 /* [-0, +0, -] */
 void eddy__draft_drop(lua_State *L, const eddy__draft *d) {
-  void *ud;
-  (void)lua_getallocf(L, &ud);
-  free_large(ud, d->block, (size_t)(d->bytes - d->block) + d->room + 1);
+  free_large(arena_of(L), d->block, (size_t)(d->bytes - d->block) + d->room + 1);
 }
 
 /* --- birth and death ---------------------------------------------------------------------------------------------- */
@@ -515,6 +513,8 @@ eddy__arena_sizes eddy__arena_measure(const eddy__arena *a) {
   return (eddy__arena_sizes){a->nchunks * CHUNK, (a->nused + a->nwarm) * SLAB, a->nused * SLAB};
 }
 #else
+void eddy__draft_prepare(lua_State *L) { (void)L; }
+
 bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d) {
   (void)L, (void)size, (void)d;
   return false;

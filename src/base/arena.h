@@ -36,8 +36,12 @@ typedef struct eddy__draft {
   size_t room;  /* so many at most */
 } eddy__draft;
 
+/* Finds out how a state with an arena lays long strings out: as Lua 5.4 does, a header, the text, a zero? There are no
+ * drafts before, nor when it is otherwise.   [-0, +0, m] */
+void eddy__draft_prepare(lua_State *L);
+
 /* Gets memory for a long string of so many bytes and at least one more. Returns false where there is none, and in
- * states without an arena.   [-0, +0, m] */
+ * states without an arena. It is not Lua's, so no finalizer runs.   [-0, +0, -] */
 bool eddy__draft_begin(lua_State *L, size_t size, eddy__draft *d);
 
 /* Whether the first n bytes are to be the string: it would waste the block if they are few. */

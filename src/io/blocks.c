@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
+
 static const char blocks_key; /* its address: where the pool lies in the registry */
 
 /* A pool with room for so many blocks.   [-1, +1, m] */
@@ -39,6 +41,7 @@ static eddy__blocks *find(lua_State *L) {
 
 /* [-0, +0, m] */
 eddy__blocks *eddy__blocks_open(lua_State *L) {
+  eddy__draft_prepare(L);
   if (find(L) != NULL) return find(L);
   lua_pushcfunction(L, l_new);
   lua_pushinteger(L, EDDY_BLOCKS_KEPT);

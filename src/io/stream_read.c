@@ -296,7 +296,7 @@ static bool wants_draft(const eddy__stream *s, const eddy__want *want) {
 enum { NO_DRAFT, IN_INPUT, PUSHED };
 
 /* There is something: reads it to where the string will be that it becomes. Returns whether that was PUSHED; few bytes
- * are IN_INPUT, as are the end and errors.   [-0, +(0|1), m] */
+ * are IN_INPUT, as are the end and errors.   [-0, +(0|1), -] */
 static int fetch_string(lua_State *L, eddy__stream *s, size_t most) {
   eddy__draft d;
   if (!eddy__draft_begin(L, s->usual < EDDY_BLOCK_SIZE ? s->usual : EDDY_BLOCK_SIZE, &d)) return NO_DRAFT;
