@@ -7,8 +7,21 @@
 #include "base/arena.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "check.h"
+
+/* How often the system was asked for bytes: the streams call this one. */
+static int asked;
+ssize_t recv(int fd, void *memory, size_t size, int flags) {
+  asked++;
+  return recvfrom(fd, memory, size, flags, NULL, NULL);
+}
+
+static int l_asked(lua_State *L) {
+  lua_pushinteger(L, asked);
+  return 1;
+}
 
 /* A state on an arena, under the sanitizers too. */
 static lua_State *arena_state(void) {
@@ -20,6 +33,7 @@ static lua_State *arena_state(void) {
   luaL_openlibs(L);
   luaL_requiref(L, "eddy", luaopen_eddy, 0);
   lua_pop(L, 1);
+  lua_register(L, "asked", l_asked);
   eddy__draft_prepare(L);
   return L;
 }
@@ -178,9 +192,39 @@ static const char closing[] =
   "gate:set()\n"
   "return 1\n";
 
+/* A message that is just as long as was asked for is received at once, without a question whether there is more; and
+ * who reads many bytes in small pieces has the system called for many of them at once. */
+static const char few_calls[] =
+  "local eddy = require 'eddy'\n"
+  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n"
+  "local server <close> = eddy.start_server(function(conn) arrived:set_result(conn) gate:wait() end, '127.0.0.1', 0)\n"
+  "local there <close> = eddy.open_connection(server:address())\n"
+  "local back <close> = arrived:await()\n"
+  "local message = ('m'):rep(16384)\n"
+  "local echo = eddy.create_task(function()\n"
+  "  for i = 1, 200 do back:write(back:read_exactly(16384)) end\n"
+  "end)\n"
+  "local before = asked()\n"
+  "for i = 1, 200 do\n"
+  "  there:write(message)\n"
+  "  local n = 0\n"
+  "  while n < 16384 do n = n + #there:read(16384) end\n"
+  "end\n"
+  "assert(asked() - before < 500, asked() - before)\n"
+  "echo:await()\n"
+  "local sending = eddy.create_task(function() for i = 1, 32 do back:write(message:rep(4)) end end)\n"
+  "before = asked()\n"
+  "local n = 0\n"
+  "while n < 32 * 65536 do n = n + #there:read(4096) end\n"
+  "assert(asked() - before < 256, asked() - before)\n"
+  "sending:await()\n"
+  "gate:set()\n"
+  "return 1\n";
+
 int main(void) {
   makes_strings();
   run(script, 90);
   run(closing, 1);
+  run(few_calls, 1);
   return 0;
 }

@@ -287,24 +287,28 @@ static int fetch(eddy__stream *s) {
   return 0;
 }
 
-/* Whether what is to be read is likely to be a long string, all of it. */
+/* How much is likely to be there. */
+static size_t expected(const eddy__stream *s) { return s->usual < EDDY_BLOCK_SIZE ? s->usual : EDDY_BLOCK_SIZE; }
+
+/* Whether that is likely to be a long string, all of it. Who asks for less takes a block of it at a time. */
 static bool wants_draft(const eddy__stream *s, const eddy__want *want) {
-  return want == &s->want && want->kind == EDDY_WANT_COUNT && want->count >= LONG && s->usual >= LONG &&
+  return want == &s->want && want->kind == EDDY_WANT_COUNT && s->usual >= LONG && expected(s) <= want->count &&
          eddy__input_size(&s->in) == 0 && s->in.chunk == 0;
 }
 
 enum { NO_DRAFT, IN_INPUT, PUSHED };
 
-/* There is something: reads it to where the string will be that it becomes. Returns whether that was PUSHED; few bytes
- * are IN_INPUT, as are the end and errors.   [-0, +(0|1), -] */
+/* There is something: reads it to where the string will be that it becomes. It asks for more than is expected, as a
+ * short read tells that this was all. Returns whether it was PUSHED; few bytes, and more than `most`, are IN_INPUT, as
+ * are the end and errors.   [-0, +(0|1), -] */
 static int fetch_string(lua_State *L, eddy__stream *s, size_t most) {
   eddy__draft d;
-  if (!eddy__draft_begin(L, s->usual < EDDY_BLOCK_SIZE ? s->usual : EDDY_BLOCK_SIZE, &d)) return NO_DRAFT;
-  size_t size = d.room < most ? d.room : most;
+  if (!eddy__draft_begin(L, expected(s), &d)) return NO_DRAFT;
+  size_t size = d.room < most || s->usual <= EDDY_BLOCK_SIZE ? d.room : most;
   ssize_t n = receive(s, d.bytes, size);
   note_rest(s, n, size);
   note_end(s, n);
-  bool is_string = n > 0 && eddy__draft_is_full(&d, (size_t)n);
+  bool is_string = n > 0 && (size_t)n <= most && eddy__draft_is_full(&d, (size_t)n);
   if (is_string) {
     eddy__draft_push(L, &d, (size_t)n);
   } else if (n > 0) {
