@@ -35,7 +35,7 @@ enum {
   KEEP = 128,     /* empty slabs that are kept in any case: 4 MiB */
   STRETCH = 4096, /* of a fresh slab that is made into free blocks at a time: a page */
   SHELVES = 4,
-  SHELVED = 4096, /* blocks of so many bytes and more are shelved; their sizes are multiples of GRAIN, */
+  SHELVED = EDDY_DRAFT_LEAST, /* blocks of so many bytes and more are shelved; their sizes are multiples of GRAIN, */
   GRAIN = 256,
   SHELF = 512 * 1024 /* up to so many bytes of a size */
 };

@@ -2,7 +2,7 @@
 /*
  * arena.h - the memory of a Lua state that eddy makes itself: the command's, and those of its threads.
  * Owns:   all that Lua allocates in such a state; it goes with the state, in lua_close.
- * Uses:   Lua.      Used by: embed.c, threads/worker.c.
+ * Uses:   Lua.      Used by: embed.c, threads/worker.c; drafts: io/.
  * Touch:  freely. Each arena belongs to the one thread that uses its state at a time: there are no locks.
  */
 #ifndef EDDY_BASE_ARENA_H
@@ -30,6 +30,8 @@ void *eddy__arena_alloc(void *arena, void *block, size_t osize, size_t nsize);
 
 /* A string that is received where it is going to be. Lua copies the bytes that it makes a string of; when they lie in
  * the very block that the arena gives it for that string, the copy is one onto itself, which memcpy leaves out. */
+enum { EDDY_DRAFT_LEAST = 4096 };
+
 typedef struct eddy__draft {
   char *block;  /* malloc's */
   char *bytes;  /* where to write in it, */

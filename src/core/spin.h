@@ -2,7 +2,7 @@
 /*
  * spin.h - looks for something a little longer before the thread sleeps, where that has paid lately.
  * Owns:   nothing.
- * Uses:   libuv's clock.      Used by: post.c, threads/.
+ * Uses:   libuv's clock.      Used by: poll.c, threads/.
  * Touch:  freely. A look that pays saves two switches of the kernel's, some 20 us, or four of them, where the one that
  *         is looked for sleeps as well; one that does not pay takes as long from whoever else wants the processor. So
  *         after each look in vain the next ones are left out: 1, 3, 7, ... 255 of them. On a machine that is busy all

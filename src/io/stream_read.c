@@ -20,7 +20,7 @@
 #include "io/stream.h"
 
 /* A task may read so often without being suspended, then the others have their turn. */
-enum { FETCHES = 8, LONG = 4096 };
+enum { FETCHES = 8 };
 
 /* --- libuv's side -------------------------------------------------------------------------------------------- */
 
@@ -118,7 +118,8 @@ static void refused(eddy__stream *s) {
   s->was_refused = true;
 }
 
-/* read() without its way through the file system, where that can be. Returns a count or a libuv code. */
+/* read() without its way through the file system, where that can be. Returns a count or a libuv code: UV_EOF at the
+ * end. */
 static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
 #ifdef _WIN32
   (void)s, (void)memory, (void)size;
@@ -130,8 +131,18 @@ static ssize_t receive(eddy__stream *s, char *memory, size_t size) {
   if (rc < 0) return rc;
   do n = s->fd >= 0 ? recv(s->fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
   while (n < 0 && errno == EINTR);
+  if (n == 0) return UV_EOF;
   return n < 0 ? uv_translate_sys_error(errno) : n;
 #endif
+}
+
+/* What receiving has come to: the end, or an error. */
+static void note_end(eddy__stream *s, int rc) {
+  eddy__stream_stop_reading(s);
+  if (rc == UV_EOF)
+    s->in.eof = true;
+  else
+    s->in.error = rc;
 }
 
 /* So much of `size` was received: may there be more? Less than was asked for is all, in most cases. Who has had his
@@ -148,13 +159,7 @@ static void note_rest(eddy__stream *s, ssize_t n, size_t size) {
 void eddy__stream_received(eddy__stream *s, const char *memory, ssize_t n) {
   if (memory != NULL) eddy__input_received(&s->in, memory, n > 0 ? (size_t)n : 0);
   if (n == 0) return; /* EAGAIN */
-  if (n < 0) {
-    eddy__stream_stop_reading(s);
-    if (n == UV_EOF)
-      s->in.eof = true;
-    else
-      s->in.error = (int)n;
-  }
+  if (n < 0) note_end(s, (int)n);
   eddy__select_tell(&s->watchers);
   if (is_read(s) && eddy__input_look(&s->in, 0, &s->want) != EDDY_IN_MORE)
     eddy__stream_wake_reader(s);
@@ -172,11 +177,7 @@ void eddy__stream_look(eddy__stream *s) {
     }
     ssize_t n = receive(s, memory, size);
     note_rest(s, n, size);
-    if (n == 0)
-      n = UV_EOF;
-    else if (n == UV_EAGAIN)
-      n = 0;
-    eddy__stream_received(s, memory, n);
+    eddy__stream_received(s, memory, n == UV_EAGAIN ? 0 : n);
   }
 }
 
@@ -265,16 +266,6 @@ int eddy__stream_start_reading(eddy__stream *s) {
   return rc;
 }
 
-/* So much was received by a task, or 0, or a libuv code. */
-static void note_end(eddy__stream *s, ssize_t n) {
-  if (n > 0 || n == UV_EAGAIN) return;
-  eddy__stream_stop_reading(s);
-  if (n == 0)
-    s->in.eof = true;
-  else
-    s->in.error = (int)n;
-}
-
 /* There is something: reads it, without waiting. Nothing but the input changes. Returns 0 or UV_ENOMEM. */
 static int fetch(eddy__stream *s) {
   char *memory;
@@ -283,7 +274,7 @@ static int fetch(eddy__stream *s) {
   ssize_t n = receive(s, memory, size);
   eddy__input_keep(&s->in, memory, n > 0 ? (size_t)n : 0);
   note_rest(s, n, size);
-  note_end(s, n);
+  if (n < 0 && n != UV_EAGAIN) note_end(s, (int)n);
   return 0;
 }
 
@@ -292,8 +283,8 @@ static size_t expected(const eddy__stream *s) { return s->usual < EDDY_BLOCK_SIZ
 
 /* Whether that is likely to be a long string, all of it. Who asks for less takes a block of it at a time. */
 static bool wants_draft(const eddy__stream *s, const eddy__want *want) {
-  return want == &s->want && want->kind == EDDY_WANT_COUNT && s->usual >= LONG && expected(s) <= want->count &&
-         eddy__input_size(&s->in) == 0 && s->in.chunk == 0;
+  return want == &s->want && want->kind == EDDY_WANT_COUNT && s->usual >= EDDY_DRAFT_LEAST &&
+         expected(s) <= want->count && eddy__input_size(&s->in) == 0 && s->in.chunk == 0;
 }
 
 enum { NO_DRAFT, IN_INPUT, PUSHED };
@@ -307,7 +298,7 @@ static int fetch_string(lua_State *L, eddy__stream *s, size_t most) {
   size_t size = d.room < most || s->usual <= EDDY_BLOCK_SIZE ? d.room : most;
   ssize_t n = receive(s, d.bytes, size);
   note_rest(s, n, size);
-  note_end(s, n);
+  if (n < 0 && n != UV_EAGAIN) note_end(s, (int)n);
   bool is_string = n > 0 && (size_t)n <= most && eddy__draft_is_full(&d, (size_t)n);
   if (is_string) {
     eddy__draft_push(L, &d, (size_t)n);
