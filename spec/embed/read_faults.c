@@ -7,8 +7,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "../torture/fault.h"
-#include "check.h"
+#include "faults.h"
 
 static const char *const script =
   "local eddy, arm, disarm = ...\n"
@@ -67,11 +66,7 @@ static int l_arm(lua_State *L) {
     recv_failed = false;
     return 0;
   }
-  fault.kind = luaL_checkinteger(L, 1) == 1 ? FAULT_LUA : FAULT_MALLOC;
-  fault.mode = FAULT_ONCE;
-  fault.n = (long)luaL_checkinteger(L, 2);
-  fault_arm();
-  return 0;
+  return faults_arm(L);
 }
 
 static int l_disarm(lua_State *L) {
@@ -81,18 +76,4 @@ static int l_disarm(lua_State *L) {
   return 1;
 }
 
-int main(void) {
-  fault_open();
-  lua_State *L = lua_newstate(fault_lua_alloc, NULL);
-  CHECK(L != NULL);
-  luaL_openlibs(L);
-  if (luaL_loadstring(L, script) != LUA_OK) CHECK_HAS("?", lua_tostring(L, -1));
-  luaL_requiref(L, "eddy", luaopen_eddy, 0);
-  lua_pushcfunction(L, l_arm);
-  lua_pushcfunction(L, l_disarm);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) CHECK_HAS("no error", luaL_tolstring(L, -1, NULL));
-  lua_close(L);
-  CHECK_INT(0, fault.blocks);
-  CHECK_INT(0, (long long)fault.lua_bytes);
-  return 0;
-}
+int main(void) { return faults_run(script, l_arm, l_disarm); }
