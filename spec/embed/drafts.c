@@ -155,15 +155,19 @@ static void run(const char *text, int result) {
   lua_close(L);
 }
 
+/* Both ends of a connection, and a message. */
+#define CONNECTED \
+  "local eddy = require 'eddy'\n" \
+  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n" \
+  "local server <close> = eddy.start_server(function(conn) arrived:set_result(conn) gate:wait() end, '127.0.0.1', 0)\n" \
+  "local there <close> = eddy.open_connection(server:address())\n" \
+  "local back <close> = arrived:await()\n" \
+  "local message = ('m'):rep(16384)\n"
+
 /* Finalizers wait to run when the second message comes, and the first that does so in the task that reads would close
  * the stream. None may before the bytes have been taken: their descriptor might be another's by then. */
 static const char closing[] =
-  "local eddy = require 'eddy'\n"
-  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n"
-  "local server <close> = eddy.start_server(function(conn) arrived:set_result(conn) gate:wait() end, '127.0.0.1', 0)\n"
-  "local there <close> = eddy.open_connection(server:address())\n"
-  "local back <close> = arrived:await()\n"
-  "local message = ('m'):rep(16384)\n"
+  CONNECTED
   "back:write(message)\n"
   "assert(there:read(65536) == message)\n"
   "local reader, reading\n"
@@ -195,12 +199,7 @@ static const char closing[] =
 /* A message that is just as long as was asked for is received at once, without a question whether there is more; and
  * who reads many bytes in small pieces has the system called for many of them at once. */
 static const char few_calls[] =
-  "local eddy = require 'eddy'\n"
-  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n"
-  "local server <close> = eddy.start_server(function(conn) arrived:set_result(conn) gate:wait() end, '127.0.0.1', 0)\n"
-  "local there <close> = eddy.open_connection(server:address())\n"
-  "local back <close> = arrived:await()\n"
-  "local message = ('m'):rep(16384)\n"
+  CONNECTED
   "local echo = eddy.create_task(function()\n"
   "  for i = 1, 200 do back:write(back:read_exactly(16384)) end\n"
   "end)\n"
