@@ -156,12 +156,13 @@ static void run(const char *text, int result) {
 }
 
 /* Both ends of a connection, and a message. */
-#define CONNECTED \
-  "local eddy = require 'eddy'\n" \
-  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n" \
-  "local server <close> = eddy.start_server(function(conn) arrived:set_result(conn) gate:wait() end, '127.0.0.1', 0)\n" \
-  "local there <close> = eddy.open_connection(server:address())\n" \
-  "local back <close> = arrived:await()\n" \
+#define CONNECTED                                                                           \
+  "local eddy = require 'eddy'\n"                                                           \
+  "local arrived, gate = eddy.get_running_loop():create_future(), eddy.Event()\n"           \
+  "local function keep(conn) arrived:set_result(conn) gate:wait() end\n"                    \
+  "local server <close> = eddy.start_server(keep, '127.0.0.1', 0)\n"                        \
+  "local there <close> = eddy.open_connection(server:address())\n"                          \
+  "local back <close> = arrived:await()\n"                                                  \
   "local message = ('m'):rep(16384)\n"
 
 /* Finalizers wait to run when the second message comes, and the first that does so in the task that reads would close
